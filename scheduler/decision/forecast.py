@@ -34,13 +34,18 @@ from scheduler.domain.workloads import Workload
 
 _WAITS_FOR_AN_INSTANT = frozenset({Reason.BEGIN_TIME, Reason.BACKOFF})
 
+Band = tuple[Instant, Instant]
+Bands = tuple[tuple[GpuClassName, Band], ...]
+"""Of each GPU class on which it may start, in the order in which its owner would like them."""
+
 AHEAD_MAX = 300
 """How many of those ahead are replayed one by one; behind more than that, no band is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What would be said of it now. `starts` is a band of instants; None where nothing that is known lets it start.
+    """What would be said of it now. Without `bands`, nothing that is known lets it start; `liked_best` is the GPU class
+    that it is told of then.
 
     `latest_limit_ms` is the longest time limit with which it would start now beside whoever has room kept free.
     `warning` is what it would be told beside, if it starts now or as soon as its victims have given way: that it goes
@@ -48,12 +53,29 @@ class Forecast:
     """
 
     ruling: Ruling
-    gpu_class: GpuClassName
-    starts: tuple[Instant, Instant] | None
+    liked_best: GpuClassName
+    bands: Bands = ()
     victims: int = 0
     latest_limit_ms: int | None = None
     warning: Ruling | None = None
     booking_id: WorkloadId | None = None
+
+    @property
+    def starts(self) -> Band | None:
+        """It takes the first room that there is on any of them."""
+        if not self.bands:
+            return None
+        return min(first for _, (first, _) in self.bands), min(last for _, (_, last) in self.bands)
+
+    @property
+    def gpu_class(self) -> GpuClassName:
+        """Where it has started at the latest if all goes as slowly as it may."""
+        return min(self.bands, key=lambda each: each[1][::-1])[0] if self.bands else self.liked_best
+
+    @property
+    def choices(self) -> Bands:
+        """Of those on which it may be the first to find room."""
+        return tuple(each for each in self.bands if self.starts is not None and each[1][0] <= self.starts[1])
 
     @property
     def starts_now(self) -> bool:
@@ -62,7 +84,7 @@ class Forecast:
     @classmethod
     def unknown(cls, workload: Workload) -> "Forecast":
         """Before the first decision."""
-        return cls(Ruling(Reason.SUBMITTED), workload.spec.gpu_classes[0], None)
+        return cls(Ruling(Reason.SUBMITTED), workload.spec.gpu_classes[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +119,25 @@ def _warning(index: Index, workload: Workload, line: Line, found: Forecast) -> R
 def _in_time(found: Forecast, workload: Workload) -> Forecast:
     """What of the band is left before it would be given up."""
     latest = workload.spec.latest_start
-    if latest is None or found.starts is None:
+    if latest is None:
         return found
-    from_, until = found.starts
-    return replace(found, starts=(from_, min(until, latest)) if from_ <= latest else None)
+    in_time = ((name, (first, min(last, latest))) for name, (first, last) in found.bands if first <= latest)
+    return replace(found, bands=tuple(in_time))
 
 
 def _held_back(index: Index, workload: Workload, assumed: Assumed) -> Forecast:
     ruling = evidence.held_back(workload, index.now)
-    found = Forecast(ruling, workload.spec.gpu_classes[0], None)
+    found = Forecast(ruling, workload.spec.gpu_classes[0])
     if ruling.reason in _WAITS_FOR_AN_INSTANT:
         since = replace(assumed, since=workload.not_before)
         as_if = forecast(index, replace(workload, not_before=index.now), since)
-        return replace(found, starts=_from(workload.not_before, workload.not_before, as_if))
+        return replace(found, bands=_from(workload.not_before, workload.not_before, as_if))
     return found
 
 
 def _off_peak(index: Index, workload: Workload, line: Line, assumed: Assumed) -> Forecast:
     """It waits for hours of the day, or for so much to be free before."""
-    found = Forecast(aside_ruling(line), line.spec.gpu_classes[0], None)
+    found = Forecast(aside_ruling(line), line.spec.gpu_classes[0])
     assert line.priority_class is not None, "its class has such hours"
     hours = line.priority_class.off_peak
     assert hours is not None, "its class has such hours"
@@ -125,16 +147,20 @@ def _off_peak(index: Index, workload: Workload, line: Line, assumed: Assumed) ->
     line.priority_class = replace(line.priority_class, off_peak=None)
     since = assumed.since if hours.free is not None else opens_at
     as_if = _of_line(index, workload, line, replace(assumed, since=since))
-    return replace(found, starts=_from(index.now if hours.free is not None else opens_at, opens_at, as_if))
+    return replace(found, bands=_from(index.now if hours.free is not None else opens_at, opens_at, as_if))
 
 
 def _open_from(hours: OffPeak, at: Instant, time_zone: str) -> Instant | None:
     return at if hours.contains(at, time_zone) else hours.opens_at(at, time_zone)
 
 
-def _from(earliest: Instant, latest: Instant, found: Forecast) -> tuple[Instant, Instant] | None:
-    """The band of what would be found otherwise, from these instants on."""
-    return (max(earliest, found.starts[0]), max(latest, found.starts[1])) if found.starts is not None else None
+def _from(earliest: Instant, latest: Instant, found: Forecast) -> Bands:
+    """The bands of what would be found otherwise, from these instants on."""
+    return tuple((name, (max(earliest, first), max(latest, last))) for name, (first, last) in found.bands)
+
+
+def _at(gpu_class: GpuClassName, first: Instant, last: Instant) -> Bands:
+    return ((gpu_class, (first, last)),)
 
 
 def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> Forecast:
@@ -144,16 +170,17 @@ def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> 
     if inside is not None:
         booking, placement = inside
         ruling = evidence.launching(line.spec, booking.gpu_class, placement)
-        return Forecast(ruling, booking.gpu_class, (index.now, index.now), booking_id=booking.workload_id)
+        now = _at(booking.gpu_class, index.now, index.now)
+        return Forecast(ruling, booking.gpu_class, now, booking_id=booking.workload_id)
     key = lane_key(index, line)
     if key is None:
         if line.ruling is not None and line.ruling.reason is Reason.OFF_PEAK:
             return _off_peak(index, workload, line, assumed)
-        return Forecast(aside_ruling(line), line.spec.gpu_classes[0], None)
+        return Forecast(aside_ruling(line), line.spec.gpu_classes[0])
     lane = Lane(key, gpus=line.gpus)
     paused = index.pause(Brake.LAUNCH)
     if paused is not None and lane_lacks(index, key, lane.gpus) is NOTHING:
-        return Forecast(line.ruling or evidence.launch_paused(paused), open_class(index, key, lane.gpus), None)
+        return Forecast(line.ruling or evidence.launch_paused(paused), open_class(index, key, lane.gpus))
     _keep_room(index, walk, lane, line, assumed.gone)
     found = walk.find_room(lane, line)
     if isinstance(found, Room) and assumed.gone is not None:
@@ -161,14 +188,16 @@ def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> 
         found = found if not _is_taken_first(walk, mine, found.gpu_class, assumed.gone) else None
     if isinstance(found, Room):
         launching = evidence.launching(line.spec, found.gpu_class, found.placement)
-        starts = (index.now, index.now) if assumed.since is None else _band(index, lane, line, assumed)
-        return Forecast(launching, found.gpu_class, starts)
+        now = _at(found.gpu_class, index.now, index.now)
+        return Forecast(
+            launching, found.gpu_class, now if assumed.since is None else _bands(index, lane, line, assumed)
+        )
     stopping = _by_stopping(index, walk, lane, line, found, assumed) if paused is None else None
     if stopping is not None:
         return stopping
     ruling, longest = _waiting(index, lane, line, found)
     return Forecast(
-        ruling, key.gpu_classes[0], _band(index, lane, line, assumed), latest_limit_ms=max(0, longest) or None
+        ruling, key.gpu_classes[0], _bands(index, lane, line, assumed), latest_limit_ms=max(0, longest) or None
     )
 
 
@@ -188,13 +217,15 @@ def _by_stopping(
     if victims is None:
         if said is None or found is not None or _behind(index, lane, line) is not None:
             return None
-        return Forecast(said, lane.key.gpu_classes[0], _band(index, lane, line, assumed))
+        return Forecast(said, lane.key.gpu_classes[0], _bands(index, lane, line, assumed))
     refusal = walk.starts.refusal_to_stop(victims)
     if refusal is not None:
-        return Forecast(said or refusal, victims.gpu_class, _band(index, lane, line, assumed))
+        return Forecast(said or refusal, victims.gpu_class, _bands(index, lane, line, assumed))
     grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND
     said = said or evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims))
-    return Forecast(said, victims.gpu_class, (index.now, Instant(at + grace)), len(victims.victims))
+    return Forecast(
+        said, victims.gpu_class, _at(victims.gpu_class, index.now, Instant(at + grace)), len(victims.victims)
+    )
 
 
 def _waiting(index: Index, lane: Lane, line: Line, found: Shadow | Kept | None) -> tuple[Ruling, int]:
@@ -291,11 +322,11 @@ def _is_taken_first(walk: Walk, mine: tuple[OrderKey, Lane], gpu_class: GpuClass
     )
 
 
-def _band(index: Index, lane: Lane, line: Line, assumed: Assumed) -> tuple[Instant, Instant] | None:
-    """From the earlier of what is usual and of room for it alone until what the time limits say, over the GPU classes that
-    it may use."""
+def _bands(index: Index, lane: Lane, line: Line, assumed: Assumed) -> Bands:
+    """From the earlier of what is usual and of room for it alone until what the time limits say, on each of the GPU classes
+    that it may use."""
     if index.pause(Brake.LAUNCH) is not None:
-        return None
+        return ()
     bands = []
     for gpu_class in lane.key.gpu_classes:
         others = _others(index, line, gpu_class, assumed.gone)
@@ -306,8 +337,9 @@ def _band(index: Index, lane: Lane, line: Line, assumed: Assumed) -> tuple[Insta
             for share, before in ((1000, others), (assumed.usual, others), (assumed.usual // 4, Others()))
         )
         if early is not None and late is not None:
-            bands.append((min(at for at in (early, late, alone) if at is not None), max(early, late)))
-    return min(bands, default=None)
+            first = min(at for at in (early, late, alone) if at is not None)
+            bands.append((gpu_class, (first, max(early, late))))
+    return tuple(bands)
 
 
 def _others(index: Index, line: Line, gpu_class: GpuClassName, gone: WorkloadId | None) -> Others:

@@ -42,7 +42,8 @@ class Explanation:
     importance: PerMille
     standing: int
     waits_since: Instant
-    waiting_ms: int
+    waits_already: bool
+    """Not where its begin time is ahead."""
     is_aged: bool
     ages_at: Instant | None
     """When it goes before everything younger, if it still waits; None while it waits for others to complete, too."""
@@ -134,7 +135,7 @@ class State:
             importance=index.policy.importance(workload.spec.project),
             standing=line.standing if line is not None else 0,
             waits_since=workload.waits_since,
-            waiting_ms=max(0, index.now - workload.waits_since),
+            waits_already=workload.waits_since <= index.now,
             is_aged=line is not None and line.is_aged,
             ages_at=ages_at(workload.waits_since, pool.ageing_ms)
             if pool is not None and not workload.spec.after

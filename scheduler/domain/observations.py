@@ -107,6 +107,8 @@ class ObservedJob:
     is_run_elsewhere: bool = False
     """spec.managedBy gives it to another controller than Kubernetes' own: its pods, if any, are not for us to see, and
     its status is the evidence."""
+    is_confirmed: bool = False
+    """It says so itself: its owner need not be asked about a weekend."""
     is_owned: bool = False
     """Another controller made it and answers for it, as a CronJob does."""
     checkpointed_at: Instant | None = None

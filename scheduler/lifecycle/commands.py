@@ -22,6 +22,7 @@ from scheduler.domain.workloads import (
     WorkloadState,
 )
 from scheduler.lifecycle.asking.booking import BookingWish, book
+from scheduler.lifecycle.asking.confirming import ONE, require_confirmation
 from scheduler.lifecycle.asking.extend import extend_attempt
 from scheduler.lifecycle.asking.judge import new_workload, with_defaults
 from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
@@ -106,6 +107,8 @@ class Commands:
             spec = with_defaults(candidate.spec, policy)
             try:
                 judge_for(self._world, batch.books, spec, candidate.author, batch.now)
+                if not candidate.job.is_confirmed:
+                    require_confirmation(self._world, spec, ONE, candidate.author, batch.now, batch.added)
             except Refusal as refusal:
                 refused[candidate.job.uid] = refusal
                 continue

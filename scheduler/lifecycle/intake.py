@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from scheduler.domain.actions import TellJob
+from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason, sentence
@@ -75,7 +76,7 @@ def take_in_jobs(commands: Commands, batch: Batch, jobs: Sequence[ObservedJob]) 
     for candidate in candidates:
         refusal = refused.get(candidate.job.uid)
         if refusal is not None:
-            told.append(_refuse(world, candidate.job, f"{refusal} ({refusal.code.value})"))
+            told.append(_refuse(world, candidate.job, f"{_cause(candidate.job, refusal)} ({refusal.code.value})"))
     return told
 
 
@@ -114,6 +115,16 @@ def _with_level_named(world: World, asked: WorkloadSpec) -> WorkloadSpec:
     return replace(asked, topology=by_name(asked.topology, world.require_policy().topology))
 
 
+def _cause(job: ObservedJob, refusal: Refusal) -> str:
+    """Who reads a Job's Events is not told what its owner has left: `allot quote` tells them."""
+    if refusal.code is not RefusalCode.CONFIRMATION_NEEDED:
+        return str(refusal)
+    return (
+        "by the end of the weekend it could use more of what pays for it, with what waits, than goes unasked; confirm it "
+        f"with `kubectl annotate job {job.name} -n {job.namespace} allot.dev/confirmed=true`, or delete it and ask for less"
+    )
+
+
 def _refuse(world: World, job: ObservedJob, cause: str) -> TellJob:
     world.refused_jobs[job.uid] = job
     return TellJob(job.namespace, job.name, job.uid, Reason.REFUSED, sentence(Reason.REFUSED, {"cause": cause}))
@@ -132,7 +143,11 @@ def _is_new(world: World, job: ObservedJob) -> bool:
 def _was_mended(world: World, job: ObservedJob) -> bool:
     """Whether a Job that was refused asks for something else now; one that never was counts, too."""
     refused = world.refused_jobs.get(job.uid)
-    return refused is None or (refused.asked, refused.unfit, refused.author) != (job.asked, job.unfit, job.author)
+    return refused is None or _judged(refused) != _judged(job)
+
+
+def _judged(job: ObservedJob) -> tuple[object, ...]:
+    return job.asked, job.unfit, job.author, job.is_confirmed
 
 
 def _author(world: World, job: ObservedJob) -> Engineer | None:

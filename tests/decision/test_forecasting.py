@@ -134,7 +134,18 @@ def test_the_sooner_of_its_gpu_classes_counts() -> None:
     world = replace(busy(), nodes=nodes(node("n1"), node("a1", 8, gpu_class=A100)))
     short = attempt("s", "a1", gpus=8, gpu_class=A100, running_for=3000, priority_class=URGENT)
     world = replace(world, attempts={**world.attempts, short.id: short})
-    assert minutes(asked(world, workload("w", gpus=8, classes=(H100, A100))).starts) == (SOON / 5, 10)
+    found = asked(world, workload("w", gpus=8, classes=(H100, A100)))
+    assert (minutes(found.starts), found.gpu_class) == ((SOON / 5, 10), A100)
+    assert [(name, minutes(band)) for name, band in found.choices] == [(H100, (SOON, 50)), (A100, (SOON / 5, 10))]
+
+
+def test_a_class_that_has_room_only_once_another_has_is_no_choice() -> None:
+    world = replace(busy(), nodes=nodes(node("n1"), node("a1", 8, gpu_class=A100)))
+    short = attempt("s", "a1", gpus=8, gpu_class=A100, running_for=3540, priority_class=URGENT)
+    world = replace(world, attempts={**world.attempts, short.id: short})
+    found = asked(world, workload("w", gpus=8, classes=(H100, A100)))
+    assert [name for name, _ in found.choices] == [A100]
+    assert asked(world, workload("w", owner="poor", gpus=8)).choices == ()
 
 
 def test_quota_that_running_work_gives_back_is_waited_for() -> None:

@@ -27,6 +27,7 @@ WRITTEN_BY_USERS = (
     "USES_COMPENSATION",
     "CHECKPOINTED_AT",
     "MIN_PODS",
+    "CONFIRMED",
 )
 PUBLIC_HOSTS = {"focus.finops.org", "docs.nvidia.com", "go.dev", "www.rfc-editor.org", "github.com"}
 _HOST = re.compile(r"https?://([A-Za-z0-9.-]+)")

@@ -4,17 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.decision.decide import step
+from scheduler.decision.state import State
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.awards import Award
-from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
+from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound, RefusalCode
 from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, Instant, PerMille, WorkloadId
+from scheduler.domain.units import MS_PER_HOUR, Instant, JobUid, PerMille, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadState
 from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms
 from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
 from scheduler.lifecycle.views.reader import Views
-from tests.lifecycle.build import NOON, OPERATOR, Company, job_spec, policy
+from tests.lifecycle.build import NOON, OPERATOR, Company, job_seen, job_spec, policy
 
 # NOON is a Friday.
 SATURDAY, SUNDAY_NIGHT, MONDAY = (Instant(NOON + hours * MS_PER_HOUR) for hours in (24, 59, 60))
@@ -217,4 +219,46 @@ def test_what_would_be_used_by_the_end_of_a_weekend_is_asked_about(
         assert refused.value.code is RefusalCode.CONFIRMATION_NEEDED
     else:
         submit(company, terms, **fields)
+    company.close()
+
+
+def test_a_quote_says_what_a_submission_would_be_asked_and_is_refused_where_the_queue_is_full() -> None:
+    company = asking(100)
+    views = Views(company.store, company.world)
+    views.state = step(State(), company.world.everything(), company.now)[0]
+
+    def quoted(terms: SubmissionTerms) -> str:
+        asked = replace(job_spec(), time_limit_ms=14 * MS_PER_HOUR)
+        return views.quote(company.caller("ada"), (asked, terms), company.now).confirmation
+
+    assert quoted(AS_IT_IS) == ""
+    assert "it could use 84.0 h by the end of the weekend, and 100.0 h are left" in quoted(SubmissionTerms(None, 3))
+    assert quoted(SubmissionTerms(None, 3, is_confirmed=True)) == ""
+    known = company.world.require_policy()
+    company.world.put_policy(replace(known, limits=replace(known.limits, queued_per_engineer=2)))
+    with pytest.raises(Exhausted) as refused:
+        quoted(SubmissionTerms(None, 3))
+    assert refused.value.code is RefusalCode.QUEUE_FULL
+    company.close()
+
+
+def test_jobs_of_kubectl_are_asked_about_together_and_taken_in_once_confirmed() -> None:
+    """Of 100 hours half may go unasked, and each takes 28 by Monday: the first alone is taken in."""
+    company = asking(100)
+    one = replace(job_spec(), time_limit_ms=14 * MS_PER_HOUR)
+    template = company.submit(time_limit_ms=MS_PER_HOUR // 60)
+    company.commands.cancel(company.caller("ada"), template.id, now=company.now)
+    first, second = (
+        job_seen(template, author="ada", asked=one, name=name, uid=JobUid(name)) for name in ("first", "second")
+    )
+    (told,) = company.take_in(first, second)
+
+    assert (told.job_uid, told.reason) == (second.uid, Reason.REFUSED)
+    assert told.message.endswith("(confirmation-needed).")
+    assert "`kubectl annotate job second -n allot allot.dev/confirmed=true`" in told.message
+    assert "100" not in told.message, "the team reads the Events of a Job"
+    assert company.take_in(second) == [], "it is told once"
+    assert second.uid not in company.world.workload_of_job
+    assert company.take_in(replace(second, is_confirmed=True)) == []
+    assert second.uid in company.world.workload_of_job
     company.close()

@@ -25,3 +25,15 @@ def test_the_standing_is_shown_where_it_counts(hours_waited: int, begins: int, e
     state = cold(snapshot(nodes(node("n1", accepts_work=False)), [one], by=rules, balances=[balance("ada")]))
     shown = {each.name: each for each in order_factors(state.explain(one.id), sees_pay=True)}
     assert (shown["standing"].value, shown["standing"].meaning) == expected
+
+
+@pytest.mark.parametrize(
+    ("begins", "expected"),
+    [(NOW - MS_PER_HOUR, "waits since 2026-"), (NOW + MS_PER_HOUR, "counts from 2026-")],
+    ids=["has begun", "is to begin"],
+)
+def test_nothing_is_said_to_wait_since_an_instant_that_is_ahead(begins: int, expected: str) -> None:
+    one = replace(workload("w", age=7200), not_before=Instant(begins), eligible_at=Instant(begins))
+    state = cold(snapshot(nodes(node("n1", accepts_work=False)), [one], balances=[balance("ada")]))
+    shown = {each.name: each.value for each in order_factors(state.explain(one.id), sees_pay=True)}
+    assert shown["age"].startswith(expected)

@@ -235,3 +235,40 @@ def test_what_is_available_tells_how_much_of_it_is_overdraft(company: Company) -
     assert (quoted(company).available, quoted(company).overdraft) == (13 * MS_PER_HOUR, 3 * MS_PER_HOUR)
     company.world.put_balances([replace(balance, allowance=below_zero, available=-MS_PER_HOUR)])
     assert (quoted(company).available, quoted(company).overdraft) == (2 * MS_PER_HOUR, 2 * MS_PER_HOUR)
+
+
+def test_what_may_start_on_either_of_two_classes_is_priced_on_each_and_told_of_the_one_with_room_first(
+    company: Company,
+) -> None:
+    """The H100 of its first wish are taken for two hours, all A100 for one: it starts there within the hour, at half the
+    weight."""
+    busy(company, of=URGENT.name, a100s=8)
+    other = attempt("a", "a0", owner=company.engineer("bob").id, team="research", pool="research", gpus=8)
+    on_a100 = replace(
+        other,
+        gpu_class=A100,
+        priority_class=URGENT.name,
+        launched_at=company.now,
+        started_at=company.now,
+        time_limit_ms=MS_PER_HOUR,
+    )
+    company.world.put_attempts([on_a100])
+    found = quoted(company, gpu_classes=(H100, A100))
+
+    assert (found.gpu_class, found.asked, found.held) == (A100, 2 * MS_PER_HOUR, 2 * MS_PER_HOUR)
+    assert found.starts_until == company.now + MS_PER_HOUR
+    ends = {each.gpu_class: (each.asked, each.starts_until) for each in found.classes}
+    assert ends == {
+        H100: (4 * MS_PER_HOUR, company.now + 2 * MS_PER_HOUR),
+        A100: (2 * MS_PER_HOUR, company.now + MS_PER_HOUR),
+    }
+    assert found.starts_from == min(each.starts_from or 0 for each in found.classes)
+
+
+def test_a_class_that_has_room_only_after_another_is_no_choice(company: Company) -> None:
+    busy(company, of=URGENT.name, a100s=8)
+    other = attempt("a", "a0", owner=company.engineer("bob").id, team="research", pool="research", gpus=8)
+    soon = replace(other, gpu_class=A100, priority_class=URGENT.name, launched_at=company.now, started_at=company.now)
+    company.world.put_attempts([replace(soon, time_limit_ms=MS_PER_HOUR // 20)])
+    assert [each.gpu_class for each in quoted(company, gpu_classes=(H100, A100)).classes] == [A100]
+    assert [each.gpu_class for each in quoted(company).classes] == [H100]

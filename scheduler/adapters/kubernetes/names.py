@@ -18,6 +18,7 @@ TIME_LIMIT: Final = "allot.dev/time-limit"
 USES_COMPENSATION: Final = "allot.dev/uses-compensation"
 TOPOLOGY: Final = "allot.dev/topology"
 MIN_PODS: Final = "allot.dev/min-pods"
+CONFIRMED: Final = "allot.dev/confirmed"
 CHECKPOINTED_AT: Final = "allot.dev/checkpointed-at"
 
 # what we write
@@ -35,7 +36,17 @@ REASON: Final = "allot.dev/reason"
 AUTHOR: Final = "allot.dev/author"
 
 ON_JOBS: Final = frozenset(
-    {PROJECT, PRIORITY_CLASS, GPU_CLASSES, TIME_LIMIT, USES_COMPENSATION, TOPOLOGY, MIN_PODS, CHECKPOINTED_AT}
+    {
+        PROJECT,
+        PRIORITY_CLASS,
+        GPU_CLASSES,
+        TIME_LIMIT,
+        USES_COMPENSATION,
+        TOPOLOGY,
+        MIN_PODS,
+        CONFIRMED,
+        CHECKPOINTED_AT,
+    }
     | {WORKLOAD, KIND, SPEC_HASH, ATTEMPT, PLACEMENT, STATUS, REASON, AUTHOR}
 )
 """All names of ours that a Job may have."""

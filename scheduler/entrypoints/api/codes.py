@@ -242,7 +242,7 @@ CODES: dict[RefusalCode, CodeText] = {
         "It would empty what pays for it over a weekend",
         "Unless confirmed, what runs into a weekend, with what its owner has waiting, confirmed or not, may use no more "
         "than a share of what is left by its end: each to start as soon as it may, and to use its time limit.",
-        "Look whether that is meant, and submit it again with --yes (`confirmed`).",
+        "If it is meant, submit it again with --yes (`confirmed`); write `allot.dev/confirmed=true` on a Job of kubectl.",
     ),
     _C.STALE: CodeText(
         409,

@@ -23,6 +23,8 @@ def show_quote(found: dict[str, Any]) -> None:
         print_text(told(f"{found['sentence']} {found['next_step']}".strip()))
     if found["warning"]:
         print_text(told(found["warning"]), style="yellow")
+    if found["confirmation"]:
+        print_text(found["confirmation"], style="yellow")
     print_fields(
         (
             ("starts", band(found)),
@@ -33,15 +35,29 @@ def show_quote(found: dict[str, Any]) -> None:
             ("money", money(found, found["currency"])),
         )
     )
+    if len(found["classes"]) > 1:
+        print_text("\nIt starts on whichever has room first", style="bold")
+        rows = [
+            (c["gpu_class"], band(c), hours_of(c, "asked"), money(c, found["currency"])) for c in found["classes"]
+        ]
+        print_table(_CLASSES, rows)
     if found["sooner"]:
         print_text("\nSooner with", style="bold")
         columns = (Column("CHANGE", width_max=36), Column("STARTS", width_max=26), Column("CHARGED", is_number=True))
         print_table(columns, [(s["change"], band(s), hours_of(s, "asked")) for s in found["sooner"]])
 
 
+_CLASSES = (
+    Column("GPU CLASS", width_max=16),
+    Column("STARTS", width_max=26),
+    Column("CHARGED", is_number=True),
+    Column("MONEY", is_number=True),
+)
+
+
 def band(found: dict[str, Any]) -> str:
     """From when until when, or now; a dash where nothing that is known lets it start."""
-    if found["starts_now"]:
+    if found.get("starts_now"):
         return "now"
     if found["starts_from"] is None:
         return "not as things stand"

@@ -1,8 +1,9 @@
 """Confirming: a submission that would empty what pays for it over a weekend is asked about first."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.arrays import array_of
@@ -38,41 +39,72 @@ class AskedFor:
         return -(-self.count // min(self.count, self.at_once or self.count)) * of_one_ms
 
 
-def require_confirmation(world: World, spec: WorkloadSpec, asked: AskedFor, owner: Engineer, now: Instant) -> None:
-    """Raise Conflict (`confirmation-needed`) where it would run into a weekend and by its end would have used, on the GPU
+ONE: Final = AskedFor(1)
+
+
+def require_confirmation(
+    world: World,
+    spec: WorkloadSpec,
+    asked: AskedFor,
+    owner: Engineer,
+    now: Instant,
+    beside: Iterable[Workload] = (),
+) -> None:
+    """Return where its owner need not be asked, else raise what `confirmation_needed` has."""
+    refusal = confirmation_needed(world, spec, asked, owner, now, beside)
+    if refusal is not None:
+        raise refusal
+
+
+def confirmation_needed(
+    world: World,
+    spec: WorkloadSpec,
+    asked: AskedFor,
+    owner: Engineer,
+    now: Instant,
+    beside: Iterable[Workload] = (),
+) -> Conflict | None:
+    """The refusal (`confirmation-needed`) where it would run into a weekend and by its end would have used, on the GPU
     class that it would like best, with what its owner has waiting for the same hours, more of what pays than the policy
-    lets a weekend take unasked. All is reckoned to start as soon as it may and to use its time limits."""
+    lets a weekend take unasked. All is reckoned to start as soon as it may and to use its time limits. `beside` is queued
+    with it: the world does not know of it yet."""
     policy = world.require_policy()
     share = policy.limits.confirm_weekend
     if share is None or not policy.has_classes_of(spec.priority_class, spec.gpu_classes[:1]):
-        return
+        return None
     starts_at = _earliest(spec, policy, max(now, asked.begin_at or now))
     weekend = weekend_from(starts_at, policy.time_zone)
     if starts_at + asked.lasts_ms(spec.time_limit_ms) <= weekend.starts_at:
-        return
+        return None
     need = Need(_gpu_ms(spec, asked, policy, now, weekend.ends_at), _terms(world, spec, owner.team, now))
     balances = payers(balances_for(world, spec, owner.id, owner.team), spec, spec.gpu_classes[0], now)
-    claimed = _claimed_by_waiting(world, owner, now, weekend.ends_at)
+    claimed = _claimed(world, _waiting(world, beside, owner), owner, now, weekend.ends_at)
     available, needed = spendable_standard(balances, need), need.standard
     waiting = available - spendable_standard([_less(each, claimed) for each in balances], need)
-    if (needed + waiting) * 1000 > available * share:
-        beside = f", what you have waiting {waiting / MS_PER_HOUR:.1f} h" if waiting else ""
-        raise Conflict(
-            f"it could use {needed / MS_PER_HOUR:.1f} h by the end of the weekend{beside}, and "
-            f"{available / MS_PER_HOUR:.1f} h are left",
-            code=RefusalCode.CONFIRMATION_NEEDED,
-            expected=f"at most {share / 10:g} % of what is left, or a confirmation",
-            remedy="submit it again with --yes (`confirmed`), or ask for less",
-        )
+    if (needed + waiting) * 1000 <= available * share:
+        return None
+    with_it = f", what you have waiting {waiting / MS_PER_HOUR:.1f} h" if waiting else ""
+    return Conflict(
+        f"it could use {needed / MS_PER_HOUR:.1f} h by the end of the weekend{with_it}, and "
+        f"{available / MS_PER_HOUR:.1f} h are left",
+        code=RefusalCode.CONFIRMATION_NEEDED,
+        expected=f"at most {share / 10:g} % of what is left, or a confirmation",
+        remedy="submit it again with --yes (`confirmed`), or ask for less",
+    )
 
 
-def _claimed_by_waiting(world: World, owner: Engineer, now: Instant, until: Instant) -> dict[AllowanceId, int]:
+_Waiting = Iterable[list[Workload]]
+
+
+def _claimed(
+    world: World, waiting: _Waiting, owner: Engineer, now: Instant, until: Instant
+) -> dict[AllowanceId, int]:
     """Of each allowance, what the owner's queued work could use by then, paid in the funding order. What has hours held
     already is out of what is left."""
     policy = world.require_policy()
     gpu_ms: dict[tuple[object, ...], int] = defaultdict(int)
     one_of: dict[tuple[object, ...], Workload] = {}
-    for members in _waiting(world, owner).values():
+    for members in waiting:
         first = members[0]
         spec, alike = first.spec, _paid_alike(first)
         asked = AskedFor(len(members), spec.array.at_once if spec.array else None, first.not_before)
@@ -91,16 +123,16 @@ def _claimed_by_waiting(world: World, owner: Engineer, now: Instant, until: Inst
     return claimed
 
 
-def _waiting(world: World, owner: Engineer) -> dict[tuple[WorkloadId, int], list[Workload]]:
+def _waiting(world: World, beside: Iterable[Workload], owner: Engineer) -> _Waiting:
     """What the owner has queued that holds no hours: each alone, those of an array with one time limit together."""
     policy = world.require_policy()
     found: dict[tuple[WorkloadId, int], list[Workload]] = defaultdict(list)
-    for each in list(world.workloads.values()):
+    for each in (*list(world.workloads.values()), *beside):
         if each.owner != owner.id or each.state is not WorkloadState.QUEUED or each.id in world.reservations:
             continue
         if policy.has_classes_of(each.spec.priority_class, each.spec.gpu_classes[:1]):
             found[array_of(each.id) or each.id, each.spec.time_limit_ms].append(each)
-    return found
+    return found.values()
 
 
 def _paid_alike(workload: Workload) -> tuple[object, ...]:

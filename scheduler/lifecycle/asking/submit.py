@@ -7,7 +7,6 @@ from scheduler.domain.allowances import holders_for
 from scheduler.domain.arrays import array_of, index_id
 from scheduler.domain.errors import Exhausted, RefusalCode
 from scheduler.domain.people import Engineer
-from scheduler.domain.policy import Policy
 from scheduler.domain.records import Sandbox
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec, WorkloadState
@@ -38,6 +37,10 @@ class SubmissionTerms:
         at = self.begin_at
         return workload if at is None else replace(workload, not_before=at, eligible_at=at)
 
+    @property
+    def asked_for(self) -> AskedFor:
+        return AskedFor(self.array_count or 1, self.at_once, self.begin_at)
+
 
 AS_IT_IS = SubmissionTerms()
 
@@ -53,9 +56,8 @@ def queue_all(
     filled = with_conditions(partial(_find, batch), filled, owner, terms.earliest(batch.now))
     specs = [filled] if terms.array_count is None else indexes(filled, terms.array_count, terms.at_once)
     if not terms.is_confirmed:
-        asked = AskedFor(len(specs), terms.at_once, terms.begin_at)
-        require_confirmation(world, filled, asked, owner, batch.now)
-    _require_room(batch, owner, policy, len(specs))
+        require_confirmation(world, filled, terms.asked_for, owner, batch.now, batch.added)
+    require_room_for(world, batch.books, owner, len(specs), beside=batch.added_by(owner.id))
     submission = WorkloadId(ids.new("w"))
     queued = []
     for number, each in enumerate(specs):
@@ -83,6 +85,15 @@ def judge_for(world: World, books: Books, spec: WorkloadSpec, owner: Engineer, n
         judge(spec, owner, policy, nodes, books.allowances.balances(holders=holders), now)
 
 
+def require_room_for(world: World, books: Books, owner: Engineer, count: int, *, beside: int = 0) -> None:
+    """So many more of the owner's may wait, or Exhausted (`queue-full`); `beside` are queued with them."""
+    policy = world.require_policy()
+    if len(world.workloads) + beside + count <= policy.limits.queued_per_engineer:
+        return  # all that are known are fewer: the owner's need not be counted
+    queued = books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED])
+    require_room_in_queue(queued + beside, count, policy)
+
+
 def indexes_of(world: World, array: WorkloadId) -> list[WorkloadId]:
     """Those of an array that are not over, in order; none where it is no array."""
     found = [each for each in list(world.workloads.values()) if array_of(each.id) == array and each.spec.array]
@@ -92,11 +103,3 @@ def indexes_of(world: World, array: WorkloadId) -> list[WorkloadId]:
 
 def _find(batch: Batch, workload_id: WorkloadId) -> Workload | None:
     return batch.workload(workload_id) or batch.books.workloads.get(workload_id)
-
-
-def _require_room(batch: Batch, owner: Engineer, policy: Policy, count: int) -> None:
-    most = policy.limits.queued_per_engineer
-    if len(batch.world.workloads) + batch.added_by(owner.id) + count <= most:
-        return  # all that are known are fewer: the owner's need not be counted
-    queued = batch.books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED])
-    require_room_in_queue(queued + batch.added_by(owner.id), count, policy)

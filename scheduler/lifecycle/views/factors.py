@@ -22,8 +22,9 @@ def order_factors(explanation: Explanation | None, *, sees_pay: bool) -> tuple[F
             FactorView("importance", f"{explanation.importance / 1000:g}", "of its project; divides (10 − band)")
         )
         factors.append(_standing(explanation))
-    waits_since = iso(explanation.waits_since)
-    factors.append(FactorView("age", f"waits since {waits_since}", "among equals, the earlier goes first"))
+    since = iso(explanation.waits_since)
+    age = f"waits since {since}" if explanation.waits_already else f"counts from {since} on"
+    factors.append(FactorView("age", age, "among equals, the earlier goes first"))
     if explanation.ages_at is not None:
         waits = (
             "goes before everything younger" if explanation.is_aged else f"goes first from {iso(explanation.ages_at)}"

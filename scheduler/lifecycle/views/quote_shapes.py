@@ -19,6 +19,17 @@ class SoonerView:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassView:
+    """A GPU class on which it may be the first to find room: between when, and what its whole time limit costs there."""
+
+    gpu_class: str
+    starts_from: Instant | None
+    starts_until: Instant | None
+    asked: int
+    cost_micro: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class PayerView:
     """An allowance that would be held from: `quantity` in its unit's smallest part, `shown` as people read it.
 
@@ -38,7 +49,9 @@ class PayerView:
 @dataclass(frozen=True, slots=True)
 class QuoteView:
     """What would become of a workload, or of an array. `starts_from` … `starts_until` is a band and no promise: None where
-    nothing that is known lets it start; of an array, for its first index.
+    nothing that is known lets it start; of an array, for its first index. It starts on whichever of its GPU classes has
+    room first: `classes` are those that may be it, in the order asked, each at its price; what else is said is said of
+    `gpu_class`, the one that has room by the end of the band.
 
     `asked` is what its whole time limit is charged, that of all `indexes` together. `held` is what is held when it starts,
     by each index of its own: of elastic work for as many pods as can be paid for, and nothing where it starts unfunded.
@@ -47,6 +60,7 @@ class QuoteView:
     Inside the booking `booking_id` it costs nothing: that is charged for its GPUs.
 
     `warning` says that it would start beyond a soft limit of a spend guard; empty where it would not, or has to wait.
+    `confirmation` says what its owner would be asked to confirm when they submit it; empty where nothing.
     `cost_micro` is what is asked in `currency`, at the prices from its start on, where that is not now by the dearer end of
     the band; None where some of that time has no price. `usual_per_mille` is the share of time limits that the earlier end
     of the band assumes.
@@ -68,7 +82,9 @@ class QuoteView:
     currency: str
     usual_per_mille: int
     sooner: tuple[SoonerView, ...]
+    classes: tuple[ClassView, ...]
     payers: tuple[PayerView, ...] = ()
     warning: str = ""
+    confirmation: str = ""
     indexes: int = 1
     booking_id: str = ""

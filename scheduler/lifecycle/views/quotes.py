@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from scheduler.decision.forecast import Forecast
+from scheduler.decision.forecast import Band, Forecast
 from scheduler.decision.ordering.hours import need_at_launch
 from scheduler.decision.state import State
 from scheduler.domain.allowances import Allowance, AllowanceBalance, HolderKind, holders_for
@@ -26,14 +26,15 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.wording import counted, lasting
 from scheduler.domain.workloads import Workload, WorkloadSpec
+from scheduler.lifecycle.asking.confirming import confirmation_needed
 from scheduler.lifecycle.asking.following import with_conditions
 from scheduler.lifecycle.asking.judge import new_workload, with_defaults
-from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms, judge_for
+from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms, judge_for, require_room_for
 from scheduler.lifecycle.memory.named import sentence_named
 from scheduler.lifecycle.memory.prices_ahead import terms_for
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.balances import allowance_name
-from scheduler.lifecycle.views.quote_shapes import PayerView, QuoteView, SoonerView
+from scheduler.lifecycle.views.quote_shapes import ClassView, PayerView, QuoteView, SoonerView
 from scheduler.ports import Books
 
 ASKED_ABOUT = WorkloadId("quote")
@@ -48,7 +49,9 @@ def as_submitted(
     policy = world.require_policy()
     filled = with_defaults(replace(spec, image=spec.image or policy.images[0]), policy)
     judge_for(world, books, filled, owner, now)
-    return with_conditions(books.workloads.get, filled, owner, terms.earliest(now))
+    asked = with_conditions(books.workloads.get, filled, owner, terms.earliest(now))
+    require_room_for(world, books, owner, terms.array_count or 1)
+    return asked
 
 
 def quote_view(
@@ -62,7 +65,9 @@ def quote_view(
     """Of something that was not submitted, and that `submit` would take; of an array, of its first index, and the cost of
     all."""
     workload = new_workload(spec, owner, workload_id=ASKED_ABOUT, namespace="", now=now)
-    return _quote(world, state, terms.held_back(workload), now, indexes=terms.array_count or 1)
+    found = _quote(world, state, terms.held_back(workload), now, indexes=terms.array_count or 1)
+    asks = None if terms.is_confirmed else confirmation_needed(world, spec, terms.asked_for, owner, now)
+    return found if asks is None else replace(found, confirmation=f"It takes a confirmation (--yes): {asks.message}.")
 
 
 def quote_view_of(world: World, state: State, workload: Workload, now: Instant) -> QuoteView:
@@ -71,12 +76,14 @@ def quote_view_of(world: World, state: State, workload: Workload, now: Instant) 
 
 
 def _quote(world: World, state: State, workload: Workload, now: Instant, *, indexes: int = 1) -> QuoteView:
-    policy, usual = world.require_policy(), world.past_use.usual_share
+    usual = world.past_use.usual_share
     with world.deciding:
         found = state.forecast(workload, usual)
         if found is None:
             found = Forecast.unknown(workload)
         sooner = () if found.starts_now else tuple(_sooner(world, state, (workload, indexes), found, now))
+    classes = tuple(_of_each_class(world, (workload, indexes), found, now))
+    chosen = next(each for each in classes if each.gpu_class == found.gpu_class)
     gpu_class = found.gpu_class
     ordered = _ordered(world, workload, gpu_class, now)
     need = _need(world, workload, gpu_class, ordered, now)
@@ -93,19 +100,35 @@ def _quote(world: World, state: State, workload: Workload, now: Instant, *, inde
         starts_from=found.starts[0] if found.starts else None,
         starts_until=found.starts[1] if found.starts else None,
         victims=found.victims,
-        asked=0 if is_paid_for else indexes * _asked(policy, workload.spec, gpu_class),
+        asked=chosen.asked,
         held=need.standard if is_held else 0,
         available=available,
         overdraft=available - spendable_standard((each.without_overdraft for each in ordered), need),
         payers=() if is_paid_for or isinstance(shares, Shortfall) else _payers(world, ordered, shares, need),
-        cost_micro=0 if is_paid_for else _cost(world, workload, found, indexes, now),
+        cost_micro=chosen.cost_micro,
         currency=world.price_book.currency if world.price_book is not None else "",
         usual_per_mille=usual,
         sooner=sooner,
+        classes=classes,
         warning=sentence_named(world, found.warning.reason, found.warning.evidence) if found.warning else "",
         indexes=indexes,
         booking_id=found.booking_id or "",
     )
+
+
+def _of_each_class(world: World, asked: tuple[Workload, int], found: Forecast, now: Instant) -> Iterator[ClassView]:
+    """Those on which it may be the first to find room; where none is known, the one that it is told of. Inside a booking it
+    costs nothing."""
+    (workload, indexes), is_paid_for = asked, found.booking_id is not None
+    for name, band in found.choices or ((found.gpu_class, None),):
+        first, last = band or (None, None)
+        yield ClassView(
+            name,
+            first,
+            last,
+            asked=0 if is_paid_for else indexes * _asked(world.require_policy(), workload.spec, name),
+            cost_micro=0 if is_paid_for else _cost(world, workload, (name, band or (now, now)), indexes),
+        )
 
 
 def _sooner(
@@ -126,7 +149,7 @@ def _sooner(
                 seen.starts_now,
                 *seen.starts,
                 asked=indexes * _asked(policy, spec, seen.gpu_class),
-                cost_micro=_cost(world, other, seen, indexes, now),
+                cost_micro=_cost(world, other, (seen.gpu_class, seen.starts), indexes),
             )
         )
     yield from sorted(views, key=lambda view: (view.starts_until or 0, view.asked))[:SOONER_MAX]
@@ -230,17 +253,17 @@ def _whose(world: World, allowance: Allowance) -> str:
     return f"{name}, of {(person and (person.name or person.subject)) or holder.id}"
 
 
-def _cost(world: World, workload: Workload, found: Forecast, indexes: int, now: Instant) -> int | None:
-    """Micro-units of money for the whole time limit of all indexes, at the prices from its start on; None where some of
-    that time has none."""
+def _cost(world: World, workload: Workload, start: tuple[GpuClassName, Band], indexes: int) -> int | None:
+    """Micro-units of money for the whole time limit of all indexes on a GPU class, at the prices from the start of the band
+    or, where that is dearer, from its end on; None where some of that time has none."""
     book, spec = world.price_book, workload.spec
     pool = world.require_policy().pool_of_team.get(workload.team)
     if book is None or pool is None:
         return None
     rating, costs = world.ahead.rating(book), []
-    for at in set(found.starts or (now,)):
+    for at in set(start[1]):
         span = (at, Instant(at + spec.time_limit_ms))
-        cost = rating.cost(found.gpu_class, pool.name, indexes * spec.gpus, span)
+        cost = rating.cost(start[0], pool.name, indexes * spec.gpus, span)
         if cost is None:
             return None
         costs.append(cost)

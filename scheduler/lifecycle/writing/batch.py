@@ -1,6 +1,6 @@
 """What one transaction changes: collected as values, written in bulk, and put into the world once committed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -75,6 +75,11 @@ class Batch:
             or self._new_attempts.get(attempt_id)
             or self.world.attempts.get(attempt_id)
         )
+
+    @property
+    def added(self) -> Collection[Workload]:
+        """The workloads that it adds."""
+        return self._added.values()
 
     def added_by(self, owner: EngineerId) -> int:
         """How many workloads of this owner the batch adds."""

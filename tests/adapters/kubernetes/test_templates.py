@@ -328,6 +328,22 @@ def test_a_job_whose_pods_the_kubelet_connects_to_is_known(container: Json, is_p
     assert read_job(raw, CLASSES).is_probed is is_probed
 
 
+@pytest.mark.parametrize(
+    ("words", "is_confirmed"),
+    [
+        ({"annotations": {"allot.dev/confirmed": "true"}}, True),
+        ({"labels": {"allot.dev/confirmed": "true"}}, True),
+        ({"annotations": {"allot.dev/confirmed": "false"}}, False),
+        ({}, False),
+    ],
+)
+def test_a_job_says_whether_its_owner_need_not_be_asked(words: Json, is_confirmed: bool) -> None:
+    raw = job()
+    for key, said in words.items():
+        raw["metadata"][key] = {**(raw["metadata"].get(key) or {}), **said}
+    assert read_job(raw, CLASSES).is_confirmed is is_confirmed
+
+
 def test_a_suspended_job_is_confirmed_by_its_condition() -> None:
     raw = job(status={"conditions": [{"type": "Suspended", "status": "True"}]})
 
