@@ -118,6 +118,34 @@ async def test_a_job_deleted_under_way_is_charged_and_its_hold_resolved(
     running.assert_settled(workload.id)
 
 
+async def test_a_deleted_job_that_a_finalizer_keeps_ends_with_its_pods_and_is_never_launched_again(
+    running: Running, witness: Witness, api: ApiClient, namespace: str
+) -> None:
+    service = running.service
+    begun = await running.submit("ada", "sleep", "3600")
+    await running.until(begun.id, _S.RUNNING)
+    await asyncio.to_thread(service.administration.pause, OPERATOR, Brake.LAUNCH, "a test", now=service.clock.now())
+    waiting = await running.submit("ada", "sleep", "1")
+    jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    await eventually(lambda: api.items(jobs), lambda found: len(found) == 2)
+    for workload in (begun, waiting):
+        path = job_path(namespace, workload.job_name)
+        await api.patch(path, {"metadata": {"finalizers": ["example.com/never"]}})
+        await api.delete(path, {"propagationPolicy": "Background"})
+
+    await running.until(waiting.id, _S.CANCELLED)
+    await end_running_pods(api, namespace)
+    ended = await running.until(begun.id, _S.CANCELLED)
+
+    kept = await api.items(jobs)
+    (pod,) = witness.of_job(ended.job_uid)
+    assert len(kept) == 2
+    assert running.charged(begun.id)[1] == pod.gpu_seconds * 1000
+    for workload in (begun, waiting):
+        running.assert_settled(workload.id)
+        await api.patch(job_path(namespace, workload.job_name), {"metadata": {"finalizers": None}})
+
+
 async def test_the_job_of_a_waiting_workload_deleted_calls_it_off(
     running: Running, api: ApiClient, namespace: str
 ) -> None:

@@ -190,6 +190,50 @@ def test_a_queued_workload_whose_job_is_deleted_is_called_off(company: Company) 
     assert company.world.verdicts[workload.id].reason is Reason.JOB_DELETED
 
 
+def test_a_queued_workload_whose_job_somebody_deletes_is_called_off_though_a_finalizer_keeps_it(
+    company: Company,
+) -> None:
+    company.grant("ada", 10)
+    workload = company.submit()
+    company.give_job(workload)
+    company.see(changes(job_seen(workload)))
+    company.see(changes(job_seen(workload, is_deleted=True)))
+    assert company.workload(workload.id).state is WorkloadState.CANCELLED
+    assert company.world.verdicts[workload.id].reason is Reason.JOB_DELETED
+
+
+def test_a_job_that_is_deleted_before_its_launch_gives_its_hold_back(company: Company) -> None:
+    workload, grant, _ = launched(company)
+    company.see(changes(job_seen(workload, is_confirmed_suspended=True, is_deleted=True)))
+    assert company.workload(workload.id).state is WorkloadState.CANCELLED
+    assert company.available(grant) == 10 * MS_PER_HOUR
+
+
+@pytest.mark.parametrize(
+    ("stop", "becomes"),
+    [
+        (None, WorkloadState.CANCELLED),
+        (Reason.PREEMPTED, WorkloadState.CANCELLED),
+        (Reason.TIME_LIMIT, WorkloadState.FAILED),
+    ],
+)
+def test_the_attempt_of_a_job_that_a_finalizer_keeps_ends_with_its_last_pod(
+    company: Company, stop: Reason | None, becomes: WorkloadState
+) -> None:
+    """Its controller writes no status of it any more: neither that it ended nor that it is suspended."""
+    workload, grant, attempt = launched(company)
+    start = company.now
+    deleted = job_seen(workload, is_suspended=False, active=1, attempt_id=attempt.id, is_deleted=True)
+    company.see(changes(deleted, pod_seen(workload, started_at=start)))
+    assert company.workload(workload.id).state is WorkloadState.RUNNING
+    if stop is not None:
+        with company.changing() as batch:
+            stop_attempt(batch, company.world.attempts[attempt.id], stop, {})
+    company.see(changes(pod_seen(workload, started_at=start, finished_at=later(start, 9), phase=PodPhase.SUCCEEDED)))
+    assert company.workload(workload.id).state is becomes
+    assert charged(company, grant) == 9_000 * GPUS
+
+
 def test_a_pod_that_ended_unseen_ran_until_its_job_was_told_to_suspend(company: Company) -> None:
     workload, grant, attempt = launched(company)
     start = company.now

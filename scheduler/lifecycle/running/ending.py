@@ -37,7 +37,8 @@ def postpone(world: World, now: Instant) -> None:
 def _looks_ended(batch: Batch, attempt: Attempt, workload: Workload, job: ObservedJob | None) -> bool:
     """Suspended means: by spec and by condition, `active` and `terminating` are 0, no pod is left that is not terminal.
 
-    A Job that nobody of us suspended counts too, once it had been launched for this attempt.
+    A Job that nobody of us suspended counts too, once it had been launched for this attempt. One that is being deleted
+    gets no pods any more, and its status may say nothing new; a finalizer of somebody's may keep it for ever.
     """
     if any(run.ended_at is None for run in batch.pod_runs(attempt.id)):
         return False
@@ -47,6 +48,8 @@ def _looks_ended(batch: Batch, attempt: Attempt, workload: Workload, job: Observ
         return False
     if job.has_ended:
         return job.terminating == 0
+    if job.is_deleted:
+        return True
     is_at_rest = job.is_suspended and job.is_confirmed_suspended and not job.active and not job.terminating
     return is_at_rest and (attempt.state is AttemptState.STOPPING or job.attempt_id == attempt.id)
 

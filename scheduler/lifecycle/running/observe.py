@@ -229,7 +229,7 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
     if job is not None and refuse_what_was_changed(batch, workload, job):
         return
     if attempt is None:
-        if job is not None and job.has_ended and workload.state is WorkloadState.QUEUED:
+        if job is not None and workload.state is WorkloadState.QUEUED:
             _end_unlaunched(batch, workload, job)
         return
     attempt = _note_progress(batch, attempt, job)
@@ -257,7 +257,12 @@ def _lose_job(batch: Batch, workload_id: WorkloadId) -> None:
 
 
 def _end_unlaunched(batch: Batch, workload: Workload, job: ObservedJob) -> None:
-    """Its Job ended while it waited: in somebody else's hands, or late, with the node that it had run on."""
+    """Where its Job ended while it waited, in somebody else's hands, or late, with the node that it had run on; or where
+    somebody deletes it: one that a finalizer keeps would be launched and get no pods."""
+    if not job.has_ended:
+        if job.is_deleted:
+            _lose_job(batch, workload.id)
+        return
     if workload.id in batch.world.reservations:
         drop_reservation(batch, workload.id)
     if job.is_complete:

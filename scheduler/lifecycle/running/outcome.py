@@ -83,7 +83,8 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
     if (becomes is WorkloadState.QUEUED or is_cut) and _has_run_its_time(batch, workload):
         becomes, reason, fields = WorkloadState.FAILED, Reason.RUNTIME_LIMIT, {}
         batch.say(workload.id, reason, {"limit": lasting(runtime_max(batch, workload) or 0)})
-    if becomes is WorkloadState.QUEUED and job is None and workload.job_uid and reason is not Reason.BACKOFF:
+    is_gone = job is None or (job.is_deleted and not job.has_ended)
+    if becomes is WorkloadState.QUEUED and is_gone and workload.job_uid and reason is not Reason.BACKOFF:
         # Whoever deleted its Job called it off: there is none to queue again.
         becomes, reason, fields = WorkloadState.CANCELLED, Reason.JOB_DELETED, {}
         batch.say(workload.id, reason, {})
