@@ -69,6 +69,7 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
     try:
         _require_known(words)
         _require_suspended(spec)
+        _require_one_run(spec)
         _require_fit_pod(pod_spec)
         asked = pod_request(pod_spec)
         nodes_with = _nodes_with(pod_spec)
@@ -113,6 +114,17 @@ def _require_suspended(spec: RawObject) -> None:
     """A Job that runs though we never launched it has taken its GPUs past the ledger."""
     if not spec.get("suspend"):
         raise _Refused("it was not created suspended; write `suspend: true` under spec, allot launches it")
+
+
+def _require_one_run(spec: RawObject) -> None:
+    """A launch lets no failed pod be made anew; but of a failure that a rule ignores none is counted, and a rule may not
+    be changed. Kubernetes would wait up to ten minutes between two runs, with the GPUs held and nothing used of them."""
+    for rule in (spec.get("podFailurePolicy") or {}).get("rules") or ():
+        if rule.get("action") == "Ignore" and "onExitCodes" in rule:
+            raise _Refused(
+                "its podFailurePolicy ignores exit codes, and an attempt is one run of each pod; leave that rule out, "
+                "a retry rule of the policy tries again"
+            )
 
 
 def _require_fit_pod(pod_spec: RawObject) -> None:

@@ -48,6 +48,10 @@ def test_a_name_that_resembles_none_of_ours_is_left_to_whoever_wrote_it() -> Non
     assert read_template(job(labels={**PLAIN, "allot.dev/cost-owner": "bob"}), CLASSES) == ASKED
 
 
+SPARED = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+IGNORED = {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [42]}}
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
@@ -125,6 +129,11 @@ def test_a_name_that_resembles_none_of_ours_is_left_to_whoever_wrote_it() -> Non
             id="a MIG profile",
         ),
         pytest.param(
+            job(spec={"podFailurePolicy": {"rules": [SPARED, {**IGNORED, "action": "FailJob"}]}}),
+            ASKED,
+            id="a rule that spares what the platform ends",
+        ),
+        pytest.param(
             job(annotations={"allot.dev/uses-compensation": "true"}),
             replace(ASKED, uses_compensation=True),
             id="the owner's word",
@@ -179,6 +188,7 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
         (job(labels={**PLAIN, "allot.dev/time-limit": "x" * 60_000}), "is '" + "x" * 80 + "';"),
         (job(annotations={"allot.dev/gpu-classes": "h" * 60_000}), "is named " + "h" * 80 + ";"),
         (job(pod={"restartPolicy": "OnFailure"}), "restartPolicy is not Never"),
+        (job(spec={"podFailurePolicy": {"rules": [SPARED, IGNORED]}}), "ignores exit codes"),
         (job(pod={"nodeName": "node-1"}), "names a node"),
         (job(pod={"schedulingGates": [{"name": "example.com/gate"}]}), "scheduling gate example.com/gate"),
         (job(pod={"resourceClaims": [{"name": "gpu"}]}), "resourceClaims"),
