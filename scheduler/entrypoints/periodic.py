@@ -13,11 +13,11 @@ from scheduler.entrypoints.settings import Settings
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.lifecycle.awarding.compensate import vest_due
 from scheduler.lifecycle.awarding.draw_tokens import release_overdue
-from scheduler.lifecycle.awarding.expire import expire_due
+from scheduler.lifecycle.awarding.expire import expire_due, is_expiry_due
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.gpu_faults import FaultsJudged, judge_gpu_faults
-from scheduler.lifecycle.running.keep import Kept, keep_funded
+from scheduler.lifecycle.running.keep import Kept, keep_funded, renew_slices
 from scheduler.lifecycle.sensing.census import Census
 from scheduler.lifecycle.sensing.reclaim import IdleReclaim, Reclaimed
 from scheduler.lifecycle.writing.batch import changing
@@ -68,11 +68,21 @@ class Periodic:
         with changing(self.store, self.world, now) as batch:
             made = sum(grant_period(batch, period) for period in sorted(periods, key=lambda p: p.starts_at))
             vested = vest_due(batch)
-            expired = expire_due(batch)
+        expired = self._expire(now)
         if made or vested or released or expired:
             said = "granted %d allowances, vested %d parts, released %d holds of tokens, expired %d"
             log.info(said, made, vested, released, expired)
             self.wake()
+
+    def _expire(self, now: Instant) -> int:
+        """What is left at the end of allowances: of what slices that were due by then had needed, nothing is."""
+        if not is_expiry_due(self.world, now):
+            return 0
+        if not self.settings.observe:
+            with changing(self.store, self.world, now) as batch:
+                renew_slices(batch)
+        with changing(self.store, self.world, now) as batch:
+            return expire_due(batch)
 
     def _release_tokens(self, now: Instant) -> int:
         """All that is overdue, in transactions of bounded size."""
@@ -92,7 +102,7 @@ class Periodic:
 
     def _keep_now(self, now: Instant) -> Kept:
         with changing(self.store, self.world, now) as batch:
-            return keep_funded(batch, self.ids.new)
+            return keep_funded(batch)
 
     async def _judge(self) -> None:
         """What failed with its GPU, as far as windows have told by now."""

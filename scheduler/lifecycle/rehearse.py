@@ -94,7 +94,7 @@ class Rehearsal:
         with self._store.reading() as books:
             batch = Batch(books, self._world, now)
             enforce_limits(batch)
-            keep_funded(batch, lambda prefix: f"{prefix}-observed")
+            keep_funded(batch)
         for verdict in batch.said:
             workload = batch.workload(verdict.workload_id)
             if workload is not None:

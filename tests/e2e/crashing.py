@@ -252,4 +252,4 @@ async def turn(service: Service, site: Site) -> None:
 
 def _keep(service: Service) -> None:
     with changing(service.store, service.world, service.clock.now()) as batch:
-        keep_funded(batch, service.ids.new)
+        keep_funded(batch)

@@ -66,4 +66,4 @@ async def turn(service: Service) -> None:
 
 def _keep(service: Service) -> None:
     with changing(service.store, service.world, service.clock.now()) as batch:
-        keep_funded(batch, service.ids.new)
+        keep_funded(batch)

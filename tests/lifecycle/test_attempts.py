@@ -183,7 +183,7 @@ def test_a_rolling_hold_is_renewed_before_its_slice_is_over(company: Company) ->
     company.see(changes(job_seen(workload, is_suspended=False, active=1), pod_seen(workload, started_at=company.now)))
     company.now = later(company.now, 14 * 60)
     with company.changing() as batch:
-        kept = keep_funded(batch, company.ids.new)
+        kept = keep_funded(batch)
     assert (kept.charged, kept.renewed, kept.exhausted) == (1, 1, 0)
     assert company.available(grant) == 10 * MS_PER_HOUR - 2 * one_slice
 
@@ -198,12 +198,12 @@ def test_a_rolling_hold_that_cannot_be_renewed_stops_the_attempt_at_the_end_of_i
     start = company.now
     company.now = later(start, 14 * 60)
     with company.changing() as batch:
-        assert keep_funded(batch, company.ids.new).exhausted == 0
+        assert keep_funded(batch).exhausted == 0
     warned = company.world.verdicts[workload.id]
     assert (warned.reason, warned.evidence["minutes"]) == (Reason.ALLOWANCE_LOW, 1)
     company.now = later(start, 15 * 60)
     with company.changing() as batch:
-        assert keep_funded(batch, company.ids.new).exhausted == 1
+        assert keep_funded(batch).exhausted == 1
     stopped = company.world.verdicts[workload.id]
     assert stopped.reason is Reason.ALLOWANCE_EXHAUSTED
     assert sentence(stopped.reason, stopped.evidence) == "Stopped: the allowance could not renew its hold of 0.8 h."
@@ -223,7 +223,7 @@ def test_where_policy_says_so_an_exhausted_attempt_goes_on_unfunded() -> None:
     for minutes in (14, 29, 30):
         company.now = later(start, minutes * 60)
         with company.changing() as batch:
-            keep_funded(batch, company.ids.new)
+            keep_funded(batch)
     assert not next(iter(company.world.attempts.values())).is_funded
     company.now = later(start, 45 * 60)
     company.see(

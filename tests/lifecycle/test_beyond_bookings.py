@@ -144,7 +144,7 @@ def cycle(company: Company, now: Instant) -> None:
     company.now = now
     with company.changing() as batch:
         enforce_limits(batch)
-        keep_funded(batch, company.ids.new)
+        keep_funded(batch)
     with company.changing() as batch:
         look_again(batch)
 

@@ -237,7 +237,7 @@ def test_a_rolling_hold_is_renewed_in_money_when_the_hours_are_gone(company: Com
     start(company, workload)
     company.now = Instant(began + 14 * MS_PER_MINUTE)
     with company.changing() as batch:
-        assert keep_funded(batch, company.ids.new).renewed == 1
+        assert keep_funded(batch).renewed == 1
     assert company.available(money) == 9_000_000, "half a GPU-hour at 2 EUR, whoever is in a hurry"
     company.now = Instant(began + 20 * MS_PER_MINUTE)
     finish(company, workload, began)

@@ -157,7 +157,7 @@ class Asked:
             company.now = Instant(min(end, company.now + 10 * MS_PER_MINUTE))
             with company.changing() as batch:
                 enforce_limits(batch)
-                keep_funded(batch, company.ids.new)
+                keep_funded(batch)
         ended = {"phase": PodPhase.SUCCEEDED, "finished_at": company.now, "exit_code": 0}
         gone = [replace(pod, **ended) for pod in pods]  # type: ignore[arg-type]  # by name
         company.see(changes(replace(seen, is_complete=True, active=0), *gone))

@@ -14,7 +14,7 @@ from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, JobUid, No
 from scheduler.domain.workloads import Attempt, ElasticTerms, PastSize, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.running.act import next_action
 from scheduler.lifecycle.running.record import record
-from scheduler.lifecycle.running.settle import charge_until
+from scheduler.lifecycle.running.renew import charge_until
 from scheduler.lifecycle.views.sizes import sizes_text
 from tests.lifecycle.build import H100, SPOT, Company, changes, job_seen, later, pod_seen
 

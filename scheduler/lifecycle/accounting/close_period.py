@@ -27,7 +27,7 @@ from scheduler.finance.reconciling.reconciliation import (
 )
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.running.settle import charge_until
+from scheduler.lifecycle.running.renew import charge_until
 from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Books, Store
 

@@ -15,8 +15,8 @@ from scheduler.lifecycle.asking.guarded import require_within_guards
 from scheduler.lifecycle.asking.nobody_ahead import require_nobody_ahead
 from scheduler.lifecycle.asking.short_of_hours import short_of_hours
 from scheduler.lifecycle.asking.wanted import keep_alive_by
-from scheduler.lifecycle.running.keep import need_of, payers_of
 from scheduler.lifecycle.running.outcome import ran_ms, runtime_max, what_becomes
+from scheduler.lifecycle.running.renew import need_of, payers_of
 from scheduler.lifecycle.writing.batch import Batch
 
 NewId = Callable[[str], str]
@@ -147,7 +147,7 @@ def _count_extension(batch: Batch, workload: Workload) -> None:
 def _hold_more(
     batch: Batch, workload: Workload, attempt: Attempt, need: Need, new_id: NewId, *, sees_pay: bool
 ) -> None:
-    shares = fund(payers_of(batch, workload, attempt), need)
+    shares = fund(payers_of(batch, workload, attempt, batch.now), need)
     if isinstance(shares, Shortfall):
         remedy = "extend it by less, or ask for hours"
         raise short_of_hours("an extension", shares, remedy=remedy, sees_pay=sees_pay)

@@ -11,6 +11,7 @@ from scheduler.ledger.grants import expire
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.ledger.rolling_over import Rest, carry_on, rests_together
 from scheduler.lifecycle.awarding.move_expiry import is_moved, move_expiry
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch
 
 
@@ -26,6 +27,11 @@ class _Ended:
     @property
     def allowance(self) -> Allowance:
         return self.balance.allowance
+
+
+def is_expiry_due(world: World, now: Instant) -> bool:
+    """Whether `expire_due` would find anything."""
+    return bool(_over(world, now))
 
 
 def expire_due(batch: Batch) -> int:
@@ -48,14 +54,16 @@ def expire_due(batch: Batch) -> int:
 
 
 def _ended(batch: Batch) -> list[_Ended]:
-    over = [
-        (balance, expires_at)
-        for balance in list(batch.world.balances.values())
-        if (expires_at := balance.allowance.expires_at) is not None
-        and expires_at <= batch.now
-        and balance.available > 0
-    ]
+    over = _over(batch.world, batch.now)
     return [_Ended(balance, at, _left_at_end(batch, balance, at)) for balance, at in over]
+
+
+def _over(world: World, now: Instant) -> list[tuple[AllowanceBalance, Instant]]:
+    return [
+        (balance, expires_at)
+        for balance in list(world.balances.values())
+        if (expires_at := balance.allowance.expires_at) is not None and expires_at <= now and balance.available > 0
+    ]
 
 
 def _left_at_end(batch: Batch, balance: AllowanceBalance, expires_at: Instant) -> int:

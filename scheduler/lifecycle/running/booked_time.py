@@ -14,7 +14,7 @@ from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.free_ahead import coming_free
 from scheduler.lifecycle.running.rebooking import begin_where_free, is_at_risk, is_lost, is_shaken, keep_booking
-from scheduler.lifecycle.running.settle import charge_until
+from scheduler.lifecycle.running.renew import charge_until
 from scheduler.lifecycle.writing.batch import Batch
 
 

@@ -1,38 +1,28 @@
 """Keep: what live attempts need as time passes: charges slice by slice, rolling holds renewed, limits enforced."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from scheduler.domain.allowances import AllowanceBalance, holders_for
 from scheduler.domain.brakes import Brake, stopped_recently
-from scheduler.domain.funding import Shortfall, fund, payers
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.periods import iso
 from scheduler.domain.policy import AtExhaustion, Policy, PriorityClass
 from scheduler.domain.reasons import Reason
-from scheduler.domain.terms import Need
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
-    AllowanceId,
-    HoldId,
     Instant,
     WorkloadId,
     standard_needed,
-    standard_total,
 )
 from scheduler.domain.wording import lasting
-from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadState
-from scheduler.ledger.holding import hold, holds_for
-from scheduler.lifecycle.memory.prices_ahead import terms_of
+from scheduler.domain.workloads import Attempt, AttemptState, WorkloadState
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.booked_time import is_due, outlasts_booking, pass_booking
+from scheduler.lifecycle.running.charge import charged_until
 from scheduler.lifecycle.running.rebooking import is_shaken
 from scheduler.lifecycle.running.record import drop_reservation, stop_attempt
-from scheduler.lifecycle.running.settle import charge_until, charged_until, gpu_ms_of
+from scheduler.lifecycle.running.renew import RENEW_BEFORE_MS, Renewed, charge_until, left_of_holds, renew_in_turn
 from scheduler.lifecycle.writing.batch import Batch
-
-NewId = Callable[[str], str]
 
 CHARGE_EVERY_MS = MS_PER_HOUR
 """Slices are settled lazily: what has run since the last charge is shown as used, and posted at the latest then."""
@@ -40,9 +30,6 @@ CHARGE_EVERY_MS = MS_PER_HOUR
 CHARGE_BEHIND_MS = 10 * MS_PER_MINUTE
 """What runs is charged so far behind: a charge is never taken back, and an end may be reported late, or turn out to
 have been at a lost node's last sign of life, which the cluster gives up on after six minutes."""
-
-RENEW_BEFORE_MS = 2 * MS_PER_MINUTE
-"""A rolling hold is renewed while so much of it is left, so that a late loop stops nobody."""
 
 REFUSED_MS = 2 * MS_PER_MINUTE
 """So long Kubernetes may be refused an attempt's pods before it is stopped: its Job controller has then tried eight times,
@@ -171,90 +158,42 @@ class Kept:
     exhausted: int = 0
 
 
-def keep_funded(batch: Batch, new_id: NewId) -> Kept:
-    """Charge running attempts up to now and renew rolling holds; what cannot be renewed stops, or goes on unfunded."""
+def keep_funded(batch: Batch) -> Kept:
+    """Renew rolling holds, and charge running attempts up to now; what cannot be renewed stops, or goes on unfunded."""
     policy = batch.world.require_policy()
-    spent: dict[AllowanceId, int] = {}
-    charged = renewed = exhausted = 0
+    settled = Instant(batch.now - CHARGE_BEHIND_MS)
+    found = renew_slices(batch)
+    charged = exhausted = 0
     for attempt_id in sorted(batch.world.attempts):
         attempt = batch.attempt(attempt_id)
         if attempt is None or attempt.started_at is None:
             continue
-        before = attempt.charged_gpu_ms
-        needs_renewal = _needs_renewal(batch, attempt)
-        if needs_renewal or batch.now - charged_until(batch, attempt, batch.now) >= CHARGE_EVERY_MS:
-            attempt = charge_until(batch, attempt, Instant(batch.now - CHARGE_BEHIND_MS))
-            charged += attempt.charged_gpu_ms > before
+        is_due = attempt_id in found.renewed or attempt_id in found.short
         priority_class = policy.priority_classes.get(attempt.priority_class)
-        if priority_class is None or not needs_renewal:
-            continue
-        if _renew(batch, attempt, priority_class, spent, new_id):
-            renewed += 1
+        if priority_class is not None and attempt_id in found.short:
+            if left_of_holds(batch, attempt, batch.now) > 0:
+                _warn(batch, attempt, priority_class)
+            else:
+                exhausted += _exhaust(batch, attempt, priority_class, policy)
+        elif attempt_id in found.renewed:
             _take_back_warning(batch, attempt)
-        elif _is_covered(batch, attempt):
-            _warn(batch, attempt, priority_class)
-        else:
-            exhausted += _exhaust(batch, attempt, priority_class, policy)
-    return Kept(charged, renewed, exhausted)
+        if is_due or batch.now - charged_until(batch, attempt, batch.now) >= CHARGE_EVERY_MS:
+            before = batch.attempt(attempt_id) or attempt
+            charged += charge_until(batch, before, settled).charged_gpu_ms > before.charged_gpu_ms
+    return Kept(charged, len(found.renewed - found.short), exhausted)
 
 
-def _needs_renewal(batch: Batch, attempt: Attempt) -> bool:
-    """Whether a rolling, funded attempt has less than the margin left of what its holds cover."""
-    if attempt.hold_mode is not HoldMode.ROLLING or not attempt.is_funded:
-        return False
-    if attempt.state is not AttemptState.RUNNING:
-        return False
-    soon = Instant(batch.now + RENEW_BEFORE_MS)
-    due = standard_total(gpu_ms_of(batch.pod_runs(attempt.id), soon), attempt.weight, attempt.class_factor)
-    return due > batch.covered(attempt.id)
-
-
-def _renew(
-    batch: Batch, attempt: Attempt, priority_class: PriorityClass, spent: dict[AllowanceId, int], new_id: NewId
-) -> bool:
-    workload = batch.workload(attempt.workload_id)
-    if workload is None:
-        return False
-    ordered = [_less(balance, spent) for balance in payers_of(batch, workload, attempt)]
-    shares = fund(ordered, need_of(batch, attempt, priority_class.slice_ms))
-    if isinstance(shares, Shortfall):
-        return False
-    for share in shares:
-        spent[share.allowance_id] = spent.get(share.allowance_id, 0) + share.amount
-    holds = holds_for(shares, [HoldId(new_id("h")) for _ in shares], workload.id, attempt.id, batch.now)
-    batch.open_holds(holds)
-    batch.post(*hold(holds))
-    return True
-
-
-def need_of(batch: Batch, attempt: Attempt, length_ms: int) -> Need:
-    """What so long a stretch of the attempt needs."""
-    return Need(attempt.gpus * length_ms, terms_of(attempt, batch.world.prices_at(batch.now)))
+def renew_slices(batch: Batch) -> Renewed:
+    """Renew the rolling holds of all that runs, as far as they will be used up soon."""
+    attempts = (batch.attempt(each) for each in sorted(batch.world.attempts))
+    running = [each for each in attempts if each is not None and each.state is AttemptState.RUNNING]
+    settled = Instant(batch.now - CHARGE_BEHIND_MS)
+    return renew_in_turn(batch, running, Instant(batch.now + RENEW_BEFORE_MS), settled)
 
 
 def slice_cost(attempt: Attempt, slice_ms: int) -> int:
     """Standard GPU-milliseconds of one slice of the attempt."""
     return standard_needed(attempt.gpus * slice_ms, attempt.weight, attempt.class_factor)
-
-
-def payers_of(batch: Batch, workload: Workload, attempt: Attempt) -> list[AllowanceBalance]:
-    """The allowances that may pay for the attempt, in funding order."""
-    holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
-    known = [b for b in batch.world.balances.values() if b.allowance.holder in holders]
-    return payers(known, workload.spec, attempt.gpu_class, batch.now)
-
-
-def _less(balance: AllowanceBalance, spent: dict[AllowanceId, int]) -> AllowanceBalance:
-    return replace(balance, available=balance.available - spent.get(balance.allowance.id, 0))
-
-
-def _is_covered(batch: Batch, attempt: Attempt) -> bool:
-    """Whether its holds cover more than it has used."""
-    return _used(batch, attempt) < batch.covered(attempt.id)
-
-
-def _used(batch: Batch, attempt: Attempt) -> int:
-    return standard_total(gpu_ms_of(batch.pod_runs(attempt.id), batch.now), attempt.weight, attempt.class_factor)
 
 
 def _warn(batch: Batch, attempt: Attempt, priority_class: PriorityClass) -> None:
@@ -263,7 +202,7 @@ def _warn(batch: Batch, attempt: Attempt, priority_class: PriorityClass) -> None
     if latest is not None and latest.reason is Reason.ALLOWANCE_LOW:
         return
     a_minute = slice_cost(attempt, MS_PER_MINUTE)
-    left = batch.covered(attempt.id) - _used(batch, attempt)
+    left = left_of_holds(batch, attempt, batch.now)
     goes_on = priority_class.at_exhaustion is AtExhaustion.UNFUNDED
     evidence: dict[str, int | str] = {
         "needed_hours": _hours(slice_cost(attempt, priority_class.slice_ms)),

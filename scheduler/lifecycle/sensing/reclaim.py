@@ -20,8 +20,8 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.charge import gpu_ms_of
 from scheduler.lifecycle.running.record import stop_attempt
-from scheduler.lifecycle.running.settle import gpu_ms_of
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.metering.curve import curve_of
 from scheduler.metering.idle import IdleState

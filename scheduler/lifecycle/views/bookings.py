@@ -9,8 +9,8 @@ from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.charge import gpu_ms_of
 from scheduler.lifecycle.running.rebooking import is_at_risk
-from scheduler.lifecycle.running.settle import gpu_ms_of
 from scheduler.ports import Books
 
 LOOKED_AT = 200

@@ -23,7 +23,7 @@ from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.memory.named import evidence_named, sentence_named
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.running.settle import gpu_ms_of
+from scheduler.lifecycle.running.charge import gpu_ms_of
 from scheduler.lifecycle.views.shapes import AttemptView, VerdictView, WorkloadView
 from scheduler.lifecycle.views.sizes import sizes_text
 from scheduler.ports import Books

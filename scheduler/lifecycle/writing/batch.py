@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from scheduler.decision.snapshot import Reservation
@@ -48,6 +49,7 @@ class Batch:
         self._pods_of: dict[AttemptId, dict[PodUid, PodRun]] = {}
         self._known_holds: dict[AttemptId, Sequence[Hold]] = {}
         self._transactions: list[Transaction] = []
+        self._moved: dict[str, int] = {}
         self._opened: dict[HoldId, Hold] = {}
         self._assigned: dict[HoldId, AttemptId] = {}
         self._hold_charges: dict[HoldId, int] = {}
@@ -126,6 +128,10 @@ class Batch:
             hold.in_standard(hold.amount if hold.state is HoldState.OPEN else hold.charged, attempt) for hold in holds
         )
 
+    def moved(self, allowance_id: AllowanceId) -> int:
+        """What this batch adds to what can be held of the allowance; below 0 where it takes from it."""
+        return self._moved.get(allowance_id, 0)
+
     @property
     def stops(self) -> Sequence[Stop]:
         """Those that this batch adds."""
@@ -190,6 +196,9 @@ class Batch:
 
     def post(self, *transactions: Transaction) -> None:
         self._transactions.extend(transactions)
+        for entry in chain.from_iterable(each.entries for each in transactions):
+            if entry.account.kind is AccountKind.ALLOWANCE:
+                self._moved[entry.account.owner] = self._moved.get(entry.account.owner, 0) + entry.amount
 
     def open_holds(self, holds: Iterable[Hold]) -> None:
         self._opened.update((hold.id, hold) for hold in holds)

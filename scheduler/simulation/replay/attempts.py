@@ -29,7 +29,7 @@ from scheduler.domain.units import (
 from scheduler.domain.usage import NO_USE, DecayedUse
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, WorkloadKind
 from scheduler.lifecycle.memory.prices_ahead import terms_of
-from scheduler.lifecycle.running.keep import RENEW_BEFORE_MS
+from scheduler.lifecycle.running.renew import RENEW_BEFORE_MS
 from scheduler.simulation.replay.books import ReplayBooks
 from scheduler.simulation.replay.calendar import Calendar
 from scheduler.simulation.replay.feed import Feed
