@@ -18,7 +18,7 @@ from scheduler.domain.units import MS_PER_MINUTE, Instant, NodeName
 from scheduler.domain.workloads import AttemptState
 from tests.decision.ailing import a_while_later, ailing, changes_between
 from tests.decision.applying import ended, recorded
-from tests.decision.builders import H100, NOW, attempt, node, nodes, placements, snapshot, workload
+from tests.decision.builders import H100, NOW, URGENT, attempt, node, nodes, placements, snapshot, workload
 from tests.decision.stretched import note_reach
 from tests.decision.test_steps import cold, explanations
 from tests.decision.test_topology import gang, racked, standing
@@ -46,6 +46,28 @@ def test_room_that_is_kept_for_a_preemptor_is_given_up_when_it_may_not_start_the
         known = nodes(node("n1", labels={"disk": disk}), node("n2", labels={"disk": "ssd"}))
         plan = decide(snapshot(known, [saves], reservations=[kept]))
         assert (placements(plan), plan.lapsed) == (launched, () if launched else ("w",))
+
+
+def test_room_kept_on_a_node_that_lost_a_gpu_is_given_up_once_the_victims_have_ended_and_not_before() -> None:
+    """Before, others would be stopped beside those that still end."""
+    running = [attempt("gone", "n1", gpus=4), attempt("slow", "n1", gpus=4), attempt("other", "n2", gpus=8)]
+    wish = [workload("u", gpus=8, priority_class=URGENT)]
+    world = snapshot(nodes(node("n1"), node("n2")), wish, attempts=running)
+    first = decide(world)
+    assert {each.workload_id for each in first.preemptions[0].victims} == {"gone", "slow"}
+    world = recorded(world, first)
+    world = replace(world, nodes=nodes(node("n1", gpus=7), node("n2")))
+    gone = {key: each for key, each in world.attempts.items() if each.workload_id != "gone"}
+
+    plan = decide(replace(world, attempts=gone))
+    assert (plan.lapsed, plan.preemptions) == ((), ())
+
+    world = ended(world)
+    plan = decide(world)
+    assert (plan.lapsed, plan.preemptions) == (("u",), ())
+    assert [each.launch.placement for each in decide(recorded(world, plan)).preemptions] == [
+        Placement(((NodeName("n2"), 1),))
+    ]
 
 
 def test_the_place_of_what_is_moved_is_given_up_when_it_may_not_start_there_any_more() -> None:

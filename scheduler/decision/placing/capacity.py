@@ -109,6 +109,11 @@ class Capacity:
         table = self.table(gpu_class)
         return all(name in table.index and table.is_free(name, pods, pod) for name, pods in placement.pods_by_node)
 
+    def is_stopping_on(self, placement: Placement) -> bool:
+        """Whether anything is coming free on its nodes."""
+        uses = (self._uses.get(name) for name, _ in placement.pods_by_node)
+        return any(use is not None and any(use[STOPPING]) for use in uses)
+
     def may_stand(self, gpu_class: GpuClassName, placement: Placement, shape: Shape) -> bool:
         """Whether pods of the shape may stand as they were placed, whatever else runs there: every node is still there, of
         that class, takes work and has the labels asked for, and all stand together still where they must."""

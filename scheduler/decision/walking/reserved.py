@@ -37,7 +37,15 @@ def _has_lapsed(index: Index, workload: Workload, reservation: Reservation) -> b
         return True
     if reservation.is_move:
         return not index.capacity.is_free(gpu_class, placement, pod_of(0))
-    return reservation.until <= index.now
+    return reservation.until <= index.now or _is_lost(index, workload, reservation)
+
+
+def _is_lost(index: Index, workload: Workload, reservation: Reservation) -> bool:
+    """Whether all victims have ended and its nodes still have no room for it: one has lost a GPU, or somebody outside came.
+    While any of them still ends it waits: judged anew, it might have others stopped beside them."""
+    placement, capacity = reservation.placement, index.capacity
+    is_free = capacity.is_free(reservation.gpu_class, placement, workload.spec.pod)
+    return not is_free and not capacity.is_stopping_on(placement)
 
 
 def _has_come_free(index: Index, workload: Workload, reservation: Reservation) -> bool:
