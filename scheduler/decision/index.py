@@ -66,7 +66,7 @@ class Index:
         self.hours = Hours()
         self.lines = LineIndex(policy)
         self.concurrency = Concurrency(policy, self.lines)
-        self.off_peak = OffPeakTimes(policy, self.capacity, self.running)
+        self.off_peak = OffPeakTimes(policy, self.capacity)
         self.lanes = LaneIndex()
         self.standings = Standings(policy, self.hours, self.lines)
         self.spending = Spending(policy)

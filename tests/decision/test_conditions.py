@@ -31,6 +31,7 @@ from tests.decision.builders import (
     victims,
     workload,
 )
+from tests.decision.test_bookings import booking
 from tests.decision.test_ordering import cold
 
 # NOW is Wednesday, 11:06:40 UTC.
@@ -143,6 +144,18 @@ def test_what_idles_on_nodes_that_take_no_work_is_not_free_for_an_off_peak_class
     told = state.verdicts[WorkloadId("w")]
     assert (told.reason, told.evidence["free_percent"]) == (Reason.OFF_PEAK, 25)
     assert placements(step(state, Changes(nodes=known), NOW)[1]) == {"w": {"n1": 1}}
+
+
+def test_what_idles_in_somebody_elses_booking_is_not_free_for_an_off_peak_class() -> None:
+    """Of sixteen GPUs eight are booked, seven are in use, and one is left for everybody."""
+    spare = off_peak(OffPeak(includes_weekends=False, free=PerMille(500)))
+    booked, busy = booking(in_hours=-1, owner="bob", project=None), attempt("r", "n2", gpus=7)
+    world = snapshot(nodes(node("n1"), node("n2")), [workload("w", priority_class=spare)], attempts=[booked, busy])
+    state = cold(replace(world, policy=policy(classes=(STANDARD, spare))))
+
+    told = state.verdicts[WorkloadId("w")]
+    assert (told.reason, told.evidence["free_percent"]) == (Reason.OFF_PEAK, 6)
+    assert placements(step(state, Changes(attempts={booked.id: None}), NOW)[1]) == {"w": {"n2": 1}}
 
 
 def test_a_class_for_nights_alone_names_its_hours_and_nothing_else() -> None:

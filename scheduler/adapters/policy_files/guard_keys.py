@@ -30,7 +30,7 @@ WEEKENDS = Field("weekends", Flag(), "and on Saturdays and Sundays", default=Tru
 FREE = Field(
     "free_per_mille",
     Whole(1, 1000, "per mille"),
-    "and at any time while this share of a GPU class is free, without nodes that take no work",
+    "and at any time while this share of a GPU class is free, without nodes that take no work and what is kept for others",
     absent="at no other time",
 )
 OFF_PEAK = Section(

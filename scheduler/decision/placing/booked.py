@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVarTuple
 
-from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, TeamName, WorkloadId
+from scheduler.domain.units import AttemptId, EngineerId, TeamName, WorkloadId
 from scheduler.domain.workloads import Attempt
 
 What = TypeVarTuple("What")
@@ -17,7 +17,6 @@ class Booked:
 
     of_owner: dict[EngineerId, int] = field(default_factory=dict)
     of_array: dict[WorkloadId, int] = field(default_factory=dict)
-    of_class: dict[GpuClassName, int] = field(default_factory=dict)
     of_team: dict[TeamName, int] = field(default_factory=dict)
     unfunded_of_owner: dict[EngineerId, int] = field(default_factory=dict)
     victims: set[AttemptId] = field(default_factory=set)

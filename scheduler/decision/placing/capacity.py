@@ -99,6 +99,12 @@ class Capacity:
         idle = (max(0, self.free_gpus(name)) for name in self._drained[gpu_class])
         return self.gpus.get(gpu_class, 0) - sum(idle)
 
+    def gpus_free(self, gpu_class: GpuClassName) -> int:
+        """GPUs of the class that anybody's work could have now: nobody has them, and nothing keeps them for somebody."""
+        table = self.table(gpu_class)
+        table.refresh()
+        return int(table.available[0].sum())
+
     def free_gpus(self, name: NodeName) -> int:
         """Of a node, beside all that is occupied; below 0 where that is more than it has."""
         node, use = self.nodes.get(name), self._uses.get(name)

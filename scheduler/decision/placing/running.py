@@ -97,7 +97,6 @@ class Running:
         self._policy = policy
         self.attempts: dict[AttemptId, Attempt] = {}
         self.gpus = 0
-        self.gpus_of_class: dict[GpuClassName, int] = defaultdict(int)
         self.unfunded_gpus_of_owner: dict[EngineerId, int] = defaultdict(int)
         self._unfunded_of_owner: dict[EngineerId, dict[AttemptId, Instant]] = defaultdict(dict)
         self._stopping_on: dict[NodeName, set[AttemptId]] = defaultdict(set)
@@ -236,7 +235,6 @@ class Running:
     def _count(self, attempt: Attempt, sign: int) -> None:
         gpus = (attempt.gpus + attempt.leaving_gpus) * sign
         self.gpus += gpus
-        self.gpus_of_class[attempt.gpu_class] += gpus
         if not attempt.is_funded:
             self.unfunded_gpus_of_owner[attempt.owner] += gpus
 

@@ -206,7 +206,7 @@ class Starts:
         for name, pods in placement.pods_by_node:
             here, kept = Placement(((name, 1),)), pod_of(pods * pod.gpus)
             self.booked.count(index.capacity.occupy, here, kept, by=-1)
-        self._count_limits(line, booking.gpu_class)
+        self._count_limits(line)
 
     def preempt(
         self, lane: Lane, line: Line, workload_id: WorkloadId, found: Found, shares: tuple[FundingShare, ...]
@@ -252,7 +252,7 @@ class Starts:
         """Count a start against quota, limits and hours. Returns whether the pool borrows for it."""
         index, booked, gpus = self.index, self.booked, line.spec.gpus
         self._spend(line, gpu_class, workload_id)
-        self._count_limits(line, gpu_class)
+        self._count_limits(line)
         if not lane.key.is_funded:
             booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
             return False
@@ -261,11 +261,10 @@ class Starts:
         booked.count(count_quota, lane.key.pool, gpu_class, by=gpus)
         return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0
 
-    def _count_limits(self, line: Line, gpu_class: GpuClassName) -> None:
-        """Count a start against what its owner, team, array and class may run at once."""
+    def _count_limits(self, line: Line) -> None:
+        """Count a start against what its owner, team and array may run at once."""
         booked, gpus = self.booked, line.spec.gpus
         booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
-        booked.of_class[gpu_class] = booked.of_class.get(gpu_class, 0) + gpus
         if line.array is not None:
             booked.of_array[line.array] = booked.of_array.get(line.array, 0) + 1
         booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus

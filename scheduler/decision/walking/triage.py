@@ -201,13 +201,12 @@ def _over_array(index: Index, line: Line, booked: Booked) -> Ruling | None:
     return evidence.array_limit(used, line.spec.array.at_once) if used >= line.spec.array.at_once else None
 
 
-def on_peak(index: Index, line: Line, gpu_class: GpuClassName, booked: Booked) -> Ruling | None:
+def on_peak(index: Index, line: Line, gpu_class: GpuClassName) -> Ruling | None:
     """Whether its class starts off-peak alone, and this is none for that GPU class."""
     terms = line.priority_class
-    planned = booked.of_class.get(gpu_class, 0)
-    if terms is None or index.off_peak.is_open(terms, gpu_class, planned):
+    if terms is None or index.off_peak.is_open(terms, gpu_class):
         return None
-    free = index.off_peak.free_per_mille(gpu_class, planned)
+    free = index.off_peak.free_per_mille(gpu_class)
     return evidence.off_peak(terms, gpu_class, free, index.policy.time_zone)
 
 
@@ -260,9 +259,9 @@ def _look_where(index: Index, line: Line) -> Ruling | None:
     if not allowed:
         name = pool.name if pool is not None else NO_POOL
         return evidence.quota(name, placeable[0], used=0, limit=0, needed=line.gpus)
-    off_peak = [name for name in allowed if on_peak(index, line, name, NOTHING_BOOKED) is None]
+    off_peak = [name for name in allowed if on_peak(index, line, name) is None]
     if not off_peak:
-        return on_peak(index, line, allowed[0], NOTHING_BOOKED)
+        return on_peak(index, line, allowed[0])
     line.costs = tuple((gpu_class, need_of(index, line, line.spec, gpu_class)) for gpu_class in off_peak)
     if line.priority_class.off_peak is None:  # else the hour changes it, too, and what runs
         line.costs_as_of = index.nodes_taken

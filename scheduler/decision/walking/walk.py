@@ -302,9 +302,7 @@ class Walk:
         """What of its owner's, its team's, its array's or its class's limits forbids a start now."""
         index, booked = self.index, self.starts.booked
         return (
-            over_limit(index, line, booked)
-            or over_guard(index, line, gpu_class)
-            or on_peak(index, line, gpu_class, booked)
+            over_limit(index, line, booked) or over_guard(index, line, gpu_class) or on_peak(index, line, gpu_class)
         )
 
     def _close(self, lane: Lane, line: Line, place: OrderKey, lacks: Lack) -> None:
