@@ -34,6 +34,7 @@ from tests.decision.builders import (
     snapshot,
     workload,
 )
+from tests.decision.test_bookings import booking
 from tests.decision.test_ordering import cold
 from tests.decision.worlds import EXAMPLES
 
@@ -183,12 +184,48 @@ def test_who_starts_as_a_window_ends_is_held_against_the_next() -> None:
     assert (told.reason, told.evidence["which"], told.evidence["needed_hours"]) == (
         Reason.SPEND_GUARD,
         "the next",
-        "191.4",
+        "192.0",
     )
     assert sentence(told.reason, told.evidence).startswith(
-        "Waiting: needs 191.4 h of the next day; 0.0 of the 10.0 h"
+        "Waiting: needs 192.0 h of the next day; 0.0 of the 10.0 h"
     )
     assert placements(decide(replace(world, policy=guarded(192)))) == {"w": {"n1": 1}}
+
+
+def test_who_starts_just_before_queues_are_re_ordered_is_held_to_all_that_it_takes_of_the_next_window() -> None:
+    """Eight GPUs for two hours and four minutes, a second before midnight: 16.6 h of the next day."""
+    late = Instant(NOW - NOW % MS_PER_DAY + MS_PER_DAY - 1_000)
+    made = workload("w", gpus=8, hours=2 + 4 / 60)
+    world = snapshot(nodes(node("n1")), [made], by=guarded(16), now=late)
+
+    assert reasons(decide(world)) == {"w": Reason.SPEND_GUARD}
+    assert placements(decide(replace(world, policy=guarded(17)))) == {"w": {"n1": 1}}
+
+
+def test_guards_hold_inside_a_booking_and_count_what_starts_there_in_the_same_cycle() -> None:
+    booked = booking(in_hours=-1, hours=6)
+    inside, outside = workload("inside", gpus=8, age=2), workload("outside", gpus=8, age=1)
+    world = snapshot(nodes(node("n1"), node("n2")), [inside, outside], by=guarded(10), attempts=[booked])
+
+    assert reasons(decide(world)) == {"inside": Reason.LAUNCHING, "outside": Reason.SPEND_GUARD}
+    assert len(decide(replace(world, policy=guarded(17))).launches) == 2
+    assert set(reasons(decide(replace(world, policy=guarded(8)))).values()) == {Reason.SPEND_GUARD}
+    found = cold(replace(world, policy=guarded(8))).forecast(inside, PerMille(500))
+    assert found is not None
+    assert found.ruling.reason is Reason.SPEND_GUARD
+
+
+def test_what_starts_inside_a_booking_beyond_the_soft_limit_comes_with_one_warning_for_all_of_its_pods() -> None:
+    made = workload("w", pods=4)
+    wide = replace(made, spec=replace(made.spec, min_pods=2))
+    world = snapshot(nodes(node("n1")), [wide], by=guarded(None, soft=1), attempts=[booking(in_hours=-1, hours=6)])
+    plan = decide(world)
+
+    (warning,) = plan.warnings
+    assert (warning.evidence["used_hours"], warning.evidence["needed_hours"]) == ("0.0", "4.0")
+    assert placements(decide(replace(world, policy=guarded(4)))) == {
+        "w": {"n1": 3}
+    }  # with its grace four are beyond it
 
 
 IN_AUTUMN = Instant(1_792_836_000_000)
@@ -259,7 +296,8 @@ def test_no_start_carries_its_owner_over_a_guard_in_any_window_to_come(data: st.
     time_zone, around = data.draw(
         st.sampled_from([("UTC", NOW), ("Europe/Berlin", IN_SPRING), ("Europe/Berlin", IN_AUTUMN)])
     )
-    now = Instant(around - around % (5 * MS_PER_MINUTE) + data.draw(st.integers(0, 2_015)) * 5 * MS_PER_MINUTE)
+    reordered_at = around - around % (5 * MS_PER_MINUTE) + data.draw(st.integers(0, 2_015)) * 5 * MS_PER_MINUTE
+    now = Instant(reordered_at + data.draw(st.integers(0, 4)) * MS_PER_MINUTE)
     lengths = {
         GuardWindow.HOUR: [1, 10, 60, 150],
         GuardWindow.DAY: [60, 900, 3_000],

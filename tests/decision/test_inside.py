@@ -10,6 +10,8 @@ from scheduler.domain.units import Instant
 from scheduler.domain.workloads import Attempt, AttemptState
 from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
+    A100,
+    H100,
     NOW,
     SPARE,
     URGENT,
@@ -45,6 +47,15 @@ def test_an_engineers_limit_holds_inside_a_booking_too() -> None:
     assert placements(plan) == {"first": {"n1": 1}}
     after = decide(recorded(world, plan))
     assert (after.launches, reasons(after)) == ((), {"second": Reason.ENGINEER_GPU_LIMIT})
+
+
+def test_nothing_starts_inside_a_booking_of_a_class_that_policy_has_dropped() -> None:
+    made = workload("w", classes=(H100, A100))
+    world = snapshot(nodes(node("n1"), node("n2", gpu_class=A100)), [made], attempts=[booking(in_hours=-1)])
+    left = {name: each for name, each in policy().gpu_classes.items() if name != H100}
+
+    assert placements(decide(world)) == {"w": {"n1": 1}}
+    assert placements(decide(replace(world, policy=replace(policy(), gpu_classes=left)))) == {"w": {"n2": 1}}
 
 
 def test_what_is_kept_for_a_booking_is_lent_to_nobody_while_others_are_stopped_beside_it() -> None:

@@ -2,7 +2,8 @@
 and is planned.
 
 Counted to the end of each time limit, in this window and in those to come, so that what starts now cannot carry its owner
-over the guard later. It is looked at as of the last re-ordering of queues, and changes with attempts and windows alone.
+over the guard later. It is looked at as of the last re-ordering of queues, and changes with attempts and windows alone:
+what starts just before the next one reaches furthest into the windows to come, and counts so.
 """
 
 from collections import defaultdict
@@ -18,6 +19,7 @@ from scheduler.domain.latest import put
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy, PriorityClass
 from scheduler.domain.units import AttemptId, Instant, PerMille, WorkloadId
+from scheduler.domain.usage import REORDERED_EVERY_MS
 from scheduler.domain.workloads import Attempt, Workload, WorkloadSpec
 
 
@@ -140,15 +142,22 @@ class Spending:
         self, owner: str, team: str, spec: WorkloadSpec, weight: PerMille, terms: PriorityClass
     ) -> Iterator[_Reach]:
         """The windows of guards that a start would use anything of."""
-        rate, until = spec.gpus * weight * terms.class_factor, latest_end_if_started(spec, self._at)
+        rate = spec.gpus * weight * terms.class_factor
         for guard in self.guards:
             holder = guard.holder(owner, team)
             for period in self._windows.get(guard.window, ()):
+                until = self._latest_end(spec, period)
                 if until <= period.starts_at:
                     break
                 booked = self._booked.get((guard.name, holder, period), 0)
                 used = self._sum(guard, holder, period) + booked
                 yield _Reach(guard, period, used, used_in(period, rate, self._at, until))
+
+    def _latest_end(self, spec: WorkloadSpec, period: Period) -> Instant:
+        """With which it uses most of that window, whenever it starts until the next re-ordering."""
+        is_to_come = period.starts_at > self._at
+        latest_start = Instant(self._at + REORDERED_EVERY_MS) if is_to_come else self._at
+        return latest_end_if_started(spec, latest_start)
 
     def _over(self, reach: _Reach, limit: int) -> OverGuard:
         to_come = [each for each in self._windows[reach.guard.window] if each.starts_at > self._at]
@@ -166,7 +175,7 @@ class Spending:
             running = self._running.get(holder, {}).values()
             known += sum(used_by(attempt, period) for attempt in running)
             for rate, spec in self._reserved.get(holder, {}).values():
-                known += used_in(period, rate, self._at, latest_end_if_started(spec, self._at))
+                known += used_in(period, rate, self._at, self._latest_end(spec, period))
             sums[period] = known
         return known
 

@@ -16,7 +16,7 @@ from scheduler.decision.ordering.queue import Line, OrderKey
 from scheduler.decision.placing.ends import latest_end, latest_end_if_started
 from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.walking.starts import Starts
-from scheduler.decision.walking.triage import over_limit
+from scheduler.decision.walking.triage import over_guard, over_limit
 from scheduler.domain.brakes import Brake
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.units import Instant, NodeName, WorkloadId
@@ -56,8 +56,8 @@ class Inside:
         """The booking inside which one that is only asked about would start, and where: who could start before it has,
         and who waits first has its room kept."""
         self._open()
-        windows = self._open_to(line)
-        if not windows or over_limit(self.index, line, self.starts.booked) is not None:
+        windows = self._allowed(line, self._open_to(line))
+        if not windows:
             return None
         mine, (_, me) = line.order_key(), line.members[0]
         for place, other, open_to in self._waiting():
@@ -102,11 +102,12 @@ class Inside:
         started: list[tuple[int, Line, Window]] = []
         begun, through = self.starts.begun(), set[Line]()
         for place, line, windows in self._waiting():
-            if line in through or place[3] in begun or over_limit(self.index, line, self.starts.booked) is not None:
+            allowed = self._allowed(line, windows) if line not in through and place[3] not in begun else []
+            if not allowed:
                 continue
-            found = next(((w, at) for w in windows if (at := self._placement(w, line)) is not None), None)
+            found = next(((w, at) for w in allowed if (at := self._placement(w, line)) is not None), None)
             if found is None:
-                if not self._keep(windows, line, place[3]):
+                if not self._keep(allowed, line, place[3]):
                     through.add(line)  # as it goes on there is less room and never more
                 continue
             window, placement = found
@@ -118,6 +119,12 @@ class Inside:
 
     def _open_to(self, line: Line) -> list[Window]:
         return [window for window in self.windows if _is_for(self.index, window.booking, line)]
+
+    def _allowed(self, line: Line, windows: list[Window]) -> list[Window]:
+        """Those in which limits and spend guards let it start, beside what this cycle does: they hold inside, too."""
+        if over_limit(self.index, line, self.starts.booked) is not None:
+            return []
+        return [window for window in windows if over_guard(self.index, line, window.booking.gpu_class) is None]
 
     def _keep(self, windows: list[Window], line: Line, workload_id: WorkloadId) -> bool:
         """Keep the earliest room that it can have inside, where nobody before it has any kept. Returns whether there is."""
@@ -166,7 +173,7 @@ class Inside:
         def found(pods: int) -> tuple[Line, Placement] | None:
             spec = replace(line.spec, pods=pods)
             more = replace(line, spec=spec, gpus=spec.gpus, array=None, members=[])
-            if over_limit(self.index, more, self.starts.booked) is not None:
+            if not self._allowed(more, [window]):
                 return None
             placement = self._placement(window, more, beside_pods=launch.placement)
             return (more, placement) if placement is not None else None
@@ -175,9 +182,10 @@ class Inside:
         pods = bisect_left(range(1, most + 1), True, key=lambda each: found(each) is None)
         taken = found(pods) if pods else None
         if taken is not None:
-            self.starts.occupy_inside(window.booking, *taken)
-            self.starts.widen(position, taken[1], line)
-            self._use(window, taken[1], line)
+            wider, placement = taken
+            self.starts.occupy_inside(window.booking, wider, launch.workload_id, placement)
+            self.starts.widen(position, placement, line)
+            self._use(window, placement, line)
 
     def _use(self, window: Window, placement: Placement, line: Line) -> None:
         """Count what starts inside: what is not gone in time takes of the spare room beside what is kept there."""
@@ -229,6 +237,8 @@ def _is_for(index: Index, booking: Attempt, line: Line) -> bool:
     spec = line.spec
     if line.priority_class is None or booking.gpu_class not in spec.gpu_classes or line.team != booking.team:
         return False
+    if booking.gpu_class not in index.policy.gpu_classes:
+        return False  # policy has dropped it since it was booked: nothing starts on it any more
     if spec.project != booking.booked_for or (spec.project is None and line.owner != booking.owner):
         return False
     return latest_end_if_started(spec, index.now) <= booking.booked_until

@@ -191,21 +191,22 @@ class Starts:
         self.alone[workload.id] = evidence.launching(spec, reservation.gpu_class, placement)
 
     def launch_inside(self, booking: Attempt, line: Line, workload_id: WorkloadId, placement: Placement) -> None:
-        """Its booking has its GPUs, its quota and its hours; limits on its owner count it."""
-        self.occupy_inside(booking, line, placement)
+        """Its booking has its GPUs, its quota and its hours; limits and spend guards count it."""
+        self.occupy_inside(booking, line, workload_id, placement)
         self.inside.add(workload_id)
         self.launches.append(
             Launch(workload_id, booking.gpu_class, placement, booking.pool, (), booking_id=booking.workload_id)
         )
         self.alone[workload_id] = evidence.launching(line.spec, booking.gpu_class, placement)
 
-    def occupy_inside(self, booking: Attempt, line: Line, placement: Placement) -> None:
+    def occupy_inside(self, booking: Attempt, line: Line, workload_id: WorkloadId, placement: Placement) -> None:
         """Pods of a line take GPUs that their booking keeps."""
         index, pod = self.index, line.spec.pod
         self.booked.count(index.capacity.occupy, placement, pod, by=1)
         for name, pods in placement.pods_by_node:
             here, kept = Placement(((name, 1),)), pod_of(pods * pod.gpus)
             self.booked.count(index.capacity.occupy, here, kept, by=-1)
+        self._spend(line, booking.gpu_class, workload_id)
         self._count_limits(line)
 
     def preempt(
