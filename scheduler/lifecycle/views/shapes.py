@@ -36,7 +36,7 @@ class WorkloadView:
     """A workload with its verdict. `gpu_class`, `nodes`, `started_at` are those of the live or last attempt.
 
     `elapsed_ms` is the running time of that attempt, `charged` the standard GPU-milliseconds charged over all
-    attempts and `asked` what the time limit would cost. `rank` is the place in its pool's queue, from 1.
+    attempts and `asked` what the time limit costs at most. `rank` is the place in its pool's queue, from 1.
     """
 
     id: str

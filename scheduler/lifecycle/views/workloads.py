@@ -124,7 +124,7 @@ def _assembled(
         ended_at=last.ended_at if last is not None else None,
         elapsed_ms=_elapsed_ms(last, now),
         charged=sum(used_so_far(attempt, runs if attempt is last else (), now) for attempt in attempts),
-        asked=asked(workload, world.policy),
+        asked=_asked(workload, last, world.policy),
         attempts=len(attempts),
         nodes=tuple(node for node, _ in last.placement.pods_by_node) if last is not None else (),
         is_funded=last.is_funded if last is not None else True,
@@ -181,16 +181,18 @@ def used_so_far(attempt: Attempt, runs: Sequence[PodRun], now: Instant) -> int:
     return max(attempt.charged, standard_total(gpu_ms_of(runs, now), attempt.weight, attempt.class_factor))
 
 
-def asked(workload: Workload, policy: Policy | None) -> int:
-    """What the time limit would cost on the GPU class that is preferred."""
-    if policy is None:
+def _asked(workload: Workload, last: Attempt | None, policy: Policy | None) -> int:
+    """What the time limit costs at most: at the terms of its launch, or, while it waits for one, on the dearest of the GPU
+    classes on which it may start."""
+    spec = workload.spec
+    gpu_ms = spec.gpus * spec.time_limit_ms
+    if last is not None and workload.state is not WorkloadState.QUEUED:
+        return standard_needed(gpu_ms, last.weight, last.class_factor)
+    priority_class = policy.priority_classes.get(spec.priority_class) if policy is not None else None
+    if policy is None or priority_class is None:
         return 0
-    gpu_class = policy.gpu_classes.get(workload.spec.gpu_classes[0])
-    priority_class = policy.priority_classes.get(workload.spec.priority_class)
-    if gpu_class is None or priority_class is None:
-        return 0
-    gpu_ms = workload.spec.gpus * workload.spec.time_limit_ms
-    return standard_needed(gpu_ms, gpu_class.weight, priority_class.class_factor)
+    weights = (known.weight for name in spec.gpu_classes if (known := policy.gpu_classes.get(name)) is not None)
+    return max((standard_needed(gpu_ms, weight, priority_class.class_factor) for weight in weights), default=0)
 
 
 def _address(world: World, workload: Workload) -> str:
