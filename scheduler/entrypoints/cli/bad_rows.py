@@ -26,6 +26,7 @@ class BadRows:
 
     def __call__(self, refusal: InvalidInput) -> None:
         if not self.are_skipped:
+            refusal.remedy = "mend the row, or leave out all that cannot be read with --skip-bad"
             refuse_all(refusal)
         self.count += 1
         if len(self.listed) < LISTED_MAX:

@@ -39,7 +39,7 @@ def read_csv(
         reader = csv.reader(text, strict=True)
         try:
             columns = header(_separated(next(reader, []), file, required[0]), file, required)
-            lines = ((cells, reader.line_num) for cells in reader if cells)
+            lines = ((cells, reader.line_num - "".join(cells).count("\n")) for cells in reader if cells)
             yield from _distinct(rows(lines, columns, file, value_of_text, leave_out), required[0], leave_out)
         except csv.Error as error:
             where = f"{file}:{max(1, reader.line_num)}"
@@ -74,7 +74,8 @@ def rows(
     leave_out: LeaveOut,
     remedy: str = "",
 ) -> Iterator[tuple[Row, str, Value]]:
-    """(row, where it stands, what was made of it), for cells with their line; `remedy` is told of too many cells."""
+    """(row, where it stands, what was made of it), for cells with the line on which they begin; `remedy` is told of too many
+    cells."""
     for cells, line in lines:
         where = f"{file}:{line}"
         try:

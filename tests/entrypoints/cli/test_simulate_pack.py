@@ -43,7 +43,9 @@ def test_a_broken_cell_is_named_and_nothing_stands_on_standard_output(tmp_path: 
     result = packed(tmp_path, "--json", pods=PODS + "c,many,1024,1,470,\n")
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "pods.csv:4: cpu_milli: found 'many'; expected a whole number" in " ".join(result.stderr.split())
+    told = " ".join(result.stderr.split())
+    assert "pods.csv:4: cpu_milli: found 'many'; expected a whole number" in told
+    assert "leave out all that cannot be read with --skip-bad" in told
 
 
 def test_bad_rows_are_left_out_counted_and_listed_where_asked_for(tmp_path: Path) -> None:

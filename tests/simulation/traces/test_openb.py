@@ -100,6 +100,14 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
         read_nodes(file)
 
 
+def test_a_row_is_told_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
+    file = tmp_path / "pods.csv"
+    file.write_text('name,cpu_milli,memory_mib,num_gpu,gpu_milli\n"a\nb",1,1,1,1000\nc,many,1,1,1000\n')
+    told: list[str] = []
+    read_pods(file, lambda refusal: told.append(refusal.where))
+    assert told == [f"{file}:2: name", f"{file}:4: cpu_milli"]
+
+
 def test_bytes_that_are_no_utf_8_are_a_broken_row_like_others(tmp_path: Path) -> None:
     file = tmp_path / "trace.csv"
     file.write_bytes(f"{PODS}\nok,1,1,1,1000,,,,,,\n".encode() + b"caf\xe9,1,1,1,1000,,,,,,\n")
