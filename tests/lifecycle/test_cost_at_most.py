@@ -31,7 +31,9 @@ def at_most(company: Company, workload: Workload) -> int:
     return Views(company.store, company.world).workload(OPERATOR, workload.id, company.now).asked
 
 
-def test_what_waits_costs_at_most_what_the_dearest_of_its_classes_does_and_what_runs_its_own(company: Company) -> None:
+def test_what_waits_costs_at_most_what_the_dearest_of_its_classes_does_and_what_runs_its_own(
+    company: Company,
+) -> None:
     grant = company.grant("ada", 1000)
     workload = company.submit(gpu_classes=(H100, B200))
     on_h100 = workload.spec.gpus * workload.spec.time_limit_ms

@@ -74,8 +74,8 @@ def rows(
     leave_out: LeaveOut,
     remedy: str = "",
 ) -> Iterator[tuple[Row, str, Value]]:
-    """(row, where it stands, what was made of it), for cells with the line on which they begin; `remedy` is told of too many
-    cells."""
+    """(row, where it stands, what was made of it), for cells with the line on which they begin; `remedy` is told of too
+    many cells."""
     for cells, line in lines:
         where = f"{file}:{line}"
         try:
