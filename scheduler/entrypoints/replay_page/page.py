@@ -1,7 +1,6 @@
 """The page of a replay, made from its object alone (`simulation/replay/report.py`)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from importlib import resources
 from typing import Any
@@ -13,7 +12,8 @@ from scheduler.domain.periods import to_instant
 from scheduler.domain.wording import agreeing
 from scheduler.entrypoints.replay_page.axis import Tick, day, time_ticks
 from scheduler.entrypoints.replay_page.charts import Course, bars, courses
-from scheduler.entrypoints.replay_page.compared import Row, comparison, signed, signed_duration
+from scheduler.entrypoints.replay_page.compared import Row, comparison
+from scheduler.entrypoints.replay_page.glance import glance, percent, refused, whole
 from scheduler.entrypoints.web.formatting import DASH, duration, grouped, money, words_of
 from scheduler.entrypoints.web.svg import svg
 
@@ -38,7 +38,7 @@ def page(report: Json) -> str:
         about=_about(report),
         policies=policies,
         is_pair=len(policies) == 2,
-        glance=[_glance(measure, policies) for measure in _measures(policies)],
+        glance=glance(policies),
         bin_length=duration(report["window"]["bin_ms"]),
         keys=_keys(policies),
         utilisation=_utilisation(report),
@@ -79,9 +79,9 @@ def _lead(report: Json) -> str:
         return f"None of the work starts{_turned_away(first)}."
     if len(policies) == 1:
         return (
-            f"{_percent(first['utilisation']['mean'])} of the GPUs are used; work waits {_wait(first)} in the mean; "
+            f"{percent(first['utilisation']['mean'])} of the GPUs are used; work waits {_wait(first)} in the mean; "
             f"{grouped(first['preemptions']['count'])} preemptions lose "
-            f"{_hours(first['preemptions']['lost_gpu_hours'])} GPU-hours."
+            f"{whole(first['preemptions']['lost_gpu_hours'])} GPU-hours."
         )
     return " ".join(_against(first, other) for other in policies[1:])
 
@@ -92,27 +92,23 @@ def _against(first: Json, other: Json) -> str:
         return f"Under {other['name']}, none of the work starts{_turned_away(other)}{also}."
     lost = [policy["preemptions"]["lost_gpu_hours"] for policy in (first, other)]
     parts = [
-        f"{_percent(other['utilisation']['mean'])} of the GPUs are used instead of "
-        f"{_percent(first['utilisation']['mean'])}",
+        f"{percent(other['utilisation']['mean'])} of the GPUs are used instead of "
+        f"{percent(first['utilisation']['mean'])}",
         f"{grouped(other['submissions']['started'])} workloads start instead of "
         f"{grouped(first['submissions']['started'])}",
     ]
-    if _refused(first) or _refused(other):
-        parts.append(f"{_count(_refused(other))} are refused instead of {_count(_refused(first))}")
+    if refused(first) or refused(other):
+        parts.append(f"{whole(refused(other))} are refused instead of {whole(refused(first))}")
     if first["submissions"]["started"]:
         parts.insert(1, f"work waits {_wait(other)} in the mean instead of {_wait(first)}")
     return (
         f"Under {other['name']}, {', '.join(parts)}, and {grouped(other['preemptions']['count'])} preemptions lose "
-        f"{_hours(lost[1])} GPU-hours instead of {grouped(first['preemptions']['count'])} that lose {_hours(lost[0])}."
+        f"{whole(lost[1])} GPU-hours instead of {grouped(first['preemptions']['count'])} that lose {whole(lost[0])}."
     )
 
 
 def _turned_away(policy: Json) -> str:
-    return f" ({_count(_refused(policy))} refused)" if _refused(policy) else ""
-
-
-def _refused(policy: Json) -> int:
-    return sum(policy["submissions"]["refused"].values())
+    return f" ({whole(refused(policy))} refused)" if refused(policy) else ""
 
 
 def _wait(policy: Json) -> str:
@@ -143,106 +139,6 @@ def _counted(count: int, one: str) -> str:
     return f"{grouped(count)} {agreeing(count, one, one + 's')}"
 
 
-# at a glance
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One row: its number of a policy, and how a number and a change of it read."""
-
-    name: str
-    value: Callable[[Json], float | None]
-    shown: Callable[[float], str]
-    changed: Callable[[float], str]
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
-
-
-def _points(change: float) -> str:
-    return f"{signed(change * 100, 1)} points"
-
-
-def _hours(amount: float) -> str:
-    return grouped(round(amount))
-
-
-def _count(amount: float) -> str:
-    return grouped(round(amount))
-
-
-def _changed_count(change: float) -> str:
-    return signed(change, 0)
-
-
-def _length(ms: float) -> str:
-    return duration(int(ms))
-
-
-def _changed_length(ms: float) -> str:
-    return signed_duration(int(ms))
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _changed_number(change: float) -> str:
-    return signed(change, 3)
-
-
-def _of_any(distribution: Json, key: str) -> float | None:
-    """None where there is nothing of which it could be: work that never started did not wait for 0 s."""
-    return float(distribution[key]) if distribution["count"] else None
-
-
-MEASURES: tuple[Measure, ...] = (
-    Measure("GPUs in use", lambda p: p["utilisation"]["mean"], _percent, _points),
-    Measure("GPU-hours used", lambda p: p["utilisation"]["used_gpu_hours"], _hours, _changed_count),
-    Measure("workloads started", lambda p: p["submissions"]["started"], _count, _changed_count),
-    Measure("not finished at the end", lambda p: p["submissions"]["unfinished"], _count, _changed_count),
-    Measure("refused at submission", _refused, _count, _changed_count),
-    Measure("wait, mean", lambda p: _of_any(p["wait"]["all"], "mean_ms"), _length, _changed_length),
-    Measure("wait, median", lambda p: _of_any(p["wait"]["all"], "p50_ms"), _length, _changed_length),
-    Measure("wait, 90 % below", lambda p: _of_any(p["wait"]["all"], "p90_ms"), _length, _changed_length),
-    Measure("slowdown, mean", lambda p: _of_any(p["slowdown"], "mean"), _number, _changed_number),
-    Measure("preemptions", lambda p: p["preemptions"]["count"], _count, _changed_count),
-    Measure("GPU-hours lost to them", lambda p: p["preemptions"]["lost_gpu_hours"], _hours, _changed_count),
-    Measure("retries of what failed", lambda p: p["retries"]["count"], _count, _changed_count),
-    Measure("GPU-hours lost to retries", lambda p: p["retries"]["lost_gpu_hours"], _hours, _changed_count),
-    Measure(
-        "fairness of what was served (Jain)",
-        lambda p: p["fairness"]["served_share"]["jain"],
-        _number,
-        _changed_number,
-    ),
-    Measure("inequality of GPU-hours (Gini)", lambda p: p["fairness"]["gpu_hours"]["gini"], _number, _changed_number),
-    Measure("budgets run out", lambda p: p["budgets"]["exhausted"], _count, _changed_count),
-    Measure("unfunded GPU-hours", lambda p: p["unfunded_gpu_hours"], _hours, _changed_count),
-)
-
-
-def _measures(policies: Sequence[Json]) -> Sequence[Measure]:
-    """With the cost, where a price was given."""
-    costs = [policy["cost"]["money"] for policy in policies]
-    if not all(costs):
-        return MEASURES
-    name = f"cost in {costs[0]['currency']}"
-    return (
-        *MEASURES,
-        Measure(name, lambda p: p["cost"]["money"]["amount_micros"] / 1_000_000, _count, _changed_count),
-    )
-
-
-def _glance(measure: Measure, policies: Sequence[Json]) -> Row:
-    values = [measure.value(policy) for policy in policies]
-    cells = [DASH if value is None else measure.shown(value) for value in values]
-    known = [value for value in values if value is not None]
-    change = measure.changed(known[1] - known[0]) if len(known) == 2 else ""
-    return Row(measure.name, cells, change)
-
-
 # charts
 
 
@@ -269,7 +165,7 @@ def _utilisation(report: Json) -> Markup:
         Course(_key(position), policy["name"], policy["utilisation"]["by_bin"])
         for position, policy in enumerate(report["policies"])
     ]
-    title = "; ".join(f"{p['name']}: {_percent(p['utilisation']['mean'])} in the mean" for p in report["policies"])
+    title = "; ".join(f"{p['name']}: {percent(p['utilisation']['mean'])} in the mean" for p in report["policies"])
     ticks = [(share / 100, f"{share} %") for share in (25, 50, 75, 100)]
     return courses(title, drawn, 1.0, ticks, _axis(report["window"]))
 
@@ -280,8 +176,8 @@ def _queue(report: Json) -> Markup:
         for position, policy in enumerate(report["policies"])
     ]
     top = _rounded_up(max((value for course in drawn for value in course.values), default=0))
-    title = "; ".join(f"{p['name']}: {_count(p['queue']['mean_gpus'])} GPUs in the mean" for p in report["policies"])
-    ticks = [(top * part / 4, _count(top * part / 4)) for part in (1, 2, 3, 4)]
+    title = "; ".join(f"{p['name']}: {whole(p['queue']['mean_gpus'])} GPUs in the mean" for p in report["policies"])
+    ticks = [(top * part / 4, whole(top * part / 4)) for part in (1, 2, 3, 4)]
     return courses(title, drawn, top, ticks, _axis(report["window"]))
 
 
@@ -295,7 +191,7 @@ def _waits(policies: Sequence[Json]) -> list[tuple[str, Markup, list[str]]]:
         (
             _WAIT_LABELS[index],
             bars([(_key(position), each[index] / most) for position, each in enumerate(shares)]),
-            [_percent(each[index]) for each in shares],
+            [percent(each[index]) for each in shares],
         )
         for index in range(last + 1)
     ]
@@ -334,21 +230,23 @@ def _reasons(policies: Sequence[Json]) -> list[Row]:
         return max(float(policy["waiting_hours_by_reason"].get(name, 0.0)) for policy in policies)
 
     return [
-        Row(words_of(name), [_hours(policy["waiting_hours_by_reason"].get(name, 0.0)) for policy in policies])
+        Row(words_of(name), [whole(policy["waiting_hours_by_reason"].get(name, 0.0)) for policy in policies])
         for name in sorted(names, key=lambda name: (-most(name), name))
         if most(name) >= 1
     ]
 
 
-def _class_waits(policies: Sequence[Json]) -> list[Row]:
+def _class_waits(policies: Sequence[Json]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """A row for each class and tier: of each policy the mean wait and its 90th percentile."""
     known = [{(row["class"], row["tier"]): row for row in policy["wait"]["by_class_and_tier"]} for policy in policies]
     return [
-        Row(
-            f"{name[0]}, {name[1]}",
-            [duration(each[name][key]) if name in each else DASH for each in known for key in ("mean_ms", "p90_ms")],
-        )
+        (f"{name[0]}, {name[1]}", [_mean_and_most(each.get(name)) for each in known])
         for name in sorted({name for each in known for name in each})
     ]
+
+
+def _mean_and_most(waited: Json | None) -> tuple[str, str]:
+    return (duration(waited["mean_ms"]), duration(waited["p90_ms"])) if waited is not None else (DASH, "")
 
 
 _COST = (
@@ -361,18 +259,16 @@ _COST = (
 
 
 def _cost(policies: Sequence[Json]) -> list[Row]:
-    rows = [Row(name, [_hours(policy["cost"][key]) for policy in policies]) for name, key in _COST]
+    rows = [Row(name, [whole(policy["cost"][key]) for policy in policies]) for name, key in _COST]
     rows.append(
-        Row("refunded after preemptions", [_hours(p["preemptions"]["refunded_standard_gpu_hours"]) for p in policies])
+        Row("refunded after preemptions", [whole(p["preemptions"]["refunded_standard_gpu_hours"]) for p in policies])
     )
     for team in sorted({team for policy in policies for team in policy["cost"]["charged_by_team"]}):
-        rows.append(
-            Row(f"charged to {team}", [_hours(p["cost"]["charged_by_team"].get(team, 0.0)) for p in policies])
-        )
+        rows.append(Row(f"charged to {team}", [whole(p["cost"]["charged_by_team"].get(team, 0.0)) for p in policies]))
     for unit in sorted({unit for policy in policies for unit in policy["cost"]["in_units"]}):
         of_each = [policy["cost"]["in_units"].get(unit) for policy in policies]
         for what in ("granted", "charged"):
-            rows.append(Row(f"{what} in {unit}", [DASH if each is None else _hours(each[what]) for each in of_each]))
+            rows.append(Row(f"{what} in {unit}", [DASH if each is None else whole(each[what]) for each in of_each]))
     if all(policy["cost"]["money"] for policy in policies):
         costs = [policy["cost"]["money"] for policy in policies]
         rows.append(Row("cost", [f"{money(cost['amount_micros'])} {cost['currency']}" for cost in costs]))
