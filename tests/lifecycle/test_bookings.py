@@ -50,7 +50,16 @@ def shown(company: Company, booking: Workload) -> BookingView:
 
 
 def pass_time(company: Company, hours: float) -> None:
-    company.now = Instant(company.now + int(hours * MS_PER_HOUR))
+    """While the service is up: it sees every booking begin."""
+    until = Instant(company.now + int(hours * MS_PER_HOUR))
+    begins = {each.launched_at for each in company.world.attempts.values() if each.is_booking}
+    for at in sorted({company.now, until, *(each for each in begins if company.now < each < until)}):
+        sleep_until(company, at)
+
+
+def sleep_until(company: Company, at: Instant) -> None:
+    """With the service down until then: there is one cycle, at its end."""
+    company.now = at
     if limits_are_due(company.world, company.now):
         with company.changing() as batch:
             enforce_limits(batch)

@@ -27,6 +27,7 @@ from scheduler.finance.reconciling.reconciliation import (
 )
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.charge import charged_up_to
 from scheduler.lifecycle.running.renew import charge_until
 from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Books, Store
@@ -260,7 +261,7 @@ def _evidence(books: Books, period: Period, now: Instant) -> Evidence:
             use.gpus += use.pods == 0  # none of its pods held GPUs inside: only the rest of a window is
     for use in uses.values():
         use.window_ms = max((of_node[node] for node in use.nodes if node in of_node), default=0)
-    _move_to_who_ran_inside(uses, runs, booked, live, period, now)
+    _move_to_who_ran_inside(uses, runs, booked, _charged_until(books, booked, live, now), period, now)
     not_yet = 0
     if now < period.ends_at:  # what runs on in it is charged later
         payers = {each: booked[each].booking if each in booked else each for each in uses}
@@ -274,7 +275,7 @@ def _move_to_who_ran_inside(
     uses: Mapping[AttemptId, AttemptUse],
     runs: Iterable[PodRun],
     booked: Mapping[AttemptId, Booked],
-    live: Mapping[AttemptId, Attempt],
+    charged_until: Mapping[AttemptId, Instant],
     period: Period,
     now: Instant,
 ) -> None:
@@ -288,8 +289,8 @@ def _move_to_who_ran_inside(
         uses[run.attempt_id].billable += held - _between(run, period, until)
         uses[paid.booking].pods -= held
         uses[paid.booking].billable -= held
-        if paid.booking in live:
-            until = max(period.starts_at, min(until, _charged_until(live[paid.booking])))
+        if paid.booking in charged_until:
+            until = max(period.starts_at, min(until, charged_until[paid.booking]))
         charged = _held(run, period, until)
         uses[run.attempt_id].charged += charged
         uses[paid.booking].charged -= charged
@@ -297,10 +298,13 @@ def _move_to_who_ran_inside(
         uses[booking_id].unused = uses[booking_id].charged
 
 
-def _charged_until(booking: Attempt) -> Instant:
-    """Up to when one that is not over yet is charged: by the slice."""
-    began = booking.launched_at if booking.started_at is None else booking.started_at
-    return Instant(began + booking.charged_gpu_ms // booking.gpus)
+def _charged_until(
+    books: Books, booked: Mapping[AttemptId, Booked], live: Mapping[AttemptId, Attempt], now: Instant
+) -> dict[AttemptId, Instant]:
+    """Up to when each booking is charged that is not over yet: that is by the slice."""
+    active = {paid.booking for paid in booked.values()} & live.keys()
+    runs = books.attempts.pods_of(sorted(active))
+    return {each: charged_up_to(runs[each], live[each], now) for each in active}
 
 
 def _leave_out_uncharged(use: AttemptUse) -> int:

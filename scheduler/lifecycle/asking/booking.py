@@ -37,8 +37,8 @@ from scheduler.lifecycle.asking.judge import new_workload, with_defaults
 from scheduler.lifecycle.asking.short_of_hours import short_of_hours
 from scheduler.lifecycle.asking.submit import judge_for
 from scheduler.lifecycle.memory.prices_ahead import terms_of
-from scheduler.lifecycle.running.free_ahead import free_in_window, overlapping
-from scheduler.lifecycle.running.rebooking import may_hold, tightest_first
+from scheduler.lifecycle.running.free_ahead import free_in_window, may_hold, overlapping
+from scheduler.lifecycle.running.rebooking import tightest_first
 from scheduler.lifecycle.writing.batch import Batch
 
 NewId = Callable[[str], str]

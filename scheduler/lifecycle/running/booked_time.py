@@ -1,30 +1,37 @@
 """Booked time: what becomes of a booking as its window comes, passes, or is given back."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import EndEvidence, PodRun
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant, PodUid, whole_second
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant, NodeName, PodUid, whole_second
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.ledger.fees import charge_fee
 from scheduler.ledger.holding import release
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.running.free_ahead import coming_free
+from scheduler.lifecycle.running.charge import gpu_ms_of
+from scheduler.lifecycle.running.free_ahead import booked_here
 from scheduler.lifecycle.running.rebooking import begin_where_free, is_at_risk, is_lost, is_shaken, keep_booking
 from scheduler.lifecycle.running.renew import charge_until
 from scheduler.lifecycle.writing.batch import Batch
 
 
 def is_due(world: World, attempt: Attempt, now: Instant) -> bool:
-    """Whether its window has begun or ended, or GPUs of it came free in it, and its books do not say so yet."""
+    """Whether its window has begun or ended, or it has other GPUs in it than before, and its books do not say so yet."""
     if now < attempt.launched_at:
         return False
-    if attempt.started_at is None or attempt.booked_until <= now:
+    if attempt.booked_until <= now:
         return True
-    return bool(coming_free(world, attempt, world.pods.get(attempt.id, {}).values(), now))
+    if not world.nodes:
+        return False  # nothing was reported yet: nobody knows what it has
+    runs = world.pods.get(attempt.id, {}).values()
+    return attempt.started_at is None or bool(
+        _changed(runs, booked_here(world, world.attempts.get, attempt, now), now)
+    )
 
 
 def outlasts_booking(world: World, attempt: Attempt, now: Instant) -> bool:
@@ -53,7 +60,7 @@ def pass_booking(batch: Batch, attempt: Attempt) -> None:
     if attempt.booked_until <= batch.now:
         _end(batch, workload, attempt, attempt.booked_until, WorkloadState.COMPLETED, Reason.COMPLETED)
     else:
-        _take_what_is_free(batch, attempt, max(attempt.launched_at, whole_second(batch.now)))
+        _follow_nodes(batch, attempt, max(attempt.launched_at, whole_second(batch.now)))
 
 
 def cancel_booking(batch: Batch, workload: Workload) -> int:
@@ -94,7 +101,8 @@ def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> i
     total = 0
     for unit in sorted({each.unit for each in holds}):
         of_unit = [each for each in holds if each.unit == unit]
-        fee = terms.late_fee(sum(each.remaining for each in of_unit), attempt.launched_at, batch.now)
+        left = of_time_ahead(sum(each.remaining for each in of_unit), attempt, batch.pod_runs(attempt.id), batch.now)
+        fee = terms.late_fee(left, attempt.launched_at, batch.now)
         if fee:
             posted, amounts = charge_fee(attempt, of_unit, fee, batch.now)
             batch.post(posted)
@@ -103,23 +111,54 @@ def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> i
     return total
 
 
+def of_time_ahead(left: int, attempt: Attempt, runs: Sequence[PodRun], now: Instant) -> int:
+    """Of what is held for a booking and not charged, the part that is for time to come: not for time that passed
+    before it is charged, nor for what the booking did not have."""
+    if attempt.started_at is None:
+        ahead_ms = attempt.gpus * max(0, attempt.booked_until - max(attempt.launched_at, now))
+    else:
+        ahead_ms = gpu_ms_of(runs, attempt.booked_until, since=now)
+    uncharged_ms = attempt.gpus * attempt.time_limit_ms - attempt.charged_gpu_ms
+    return left * ahead_ms // uncharged_ms if ahead_ms else 0
+
+
 def _start(batch: Batch, workload: Workload, attempt: Attempt) -> Attempt:
-    _take_what_is_free(batch, attempt, attempt.launched_at)
-    started = replace(attempt, state=AttemptState.RUNNING, started_at=attempt.launched_at)
+    """As of the cycle that sees its window begin: before that, nothing could start inside."""
+    at = min(max(attempt.launched_at, whole_second(batch.now)), attempt.booked_until)
+    started = replace(attempt, state=AttemptState.RUNNING, started_at=at)
     batch.put_attempt(started)
     batch.change_workload(workload, state=WorkloadState.RUNNING, state_reason=Reason.RUNNING)
     batch.say(workload.id, Reason.RUNNING, {"nodes": ", ".join(name for name, _ in attempt.placement.pods_by_node)})
     return started
 
 
-def _take_what_is_free(batch: Batch, attempt: Attempt, at: Instant) -> None:
+def _follow_nodes(batch: Batch, attempt: Attempt, at: Instant) -> None:
     """Its nodes stand for it as pods do for other work, and the charge is made from them: of GPUs that somebody still used
-    as it began, from when they are known to be free."""
+    as it began, from when they are known to be free; of those that it lost, until then; of all, to its window's end."""
     runs = batch.pod_runs(attempt.id)
-    free = coming_free(batch.world, attempt, runs, at)
-    for number, (name, gpus) in enumerate(free.items(), start=len(runs)):
+    changed = _changed(runs, booked_here(batch.world, batch.attempt, attempt, at), at)
+    for run in runs:
+        if run.node in changed and _is_open(run, at):
+            batch.put_pod(replace(run, ended_at=at))
+    had = ((name, gpus) for name, gpus in changed.items() if gpus)
+    for number, (name, gpus) in enumerate(had, start=len(runs)):
         uid, pod_name = PodUid(f"booked:{attempt.id}:{number}"), f"{attempt.workload_id}-{number}"
-        batch.put_pod(PodRun(uid, attempt.id, pod_name, name, gpus, started_at=at))
+        until = attempt.booked_until
+        batch.put_pod(
+            PodRun(uid, attempt.id, pod_name, name, gpus, at, ended_at=until, end_evidence=EndEvidence.FINISHED)
+        )
+
+
+def _changed(runs: Iterable[PodRun], has: Mapping[NodeName, int], at: Instant) -> dict[NodeName, int]:
+    """Of what it has by node, that which its runs do not say."""
+    said = Counter[NodeName | None]()
+    for run in runs:
+        said[run.node] += run.gpus if _is_open(run, at) else 0
+    return {name: gpus for name, gpus in has.items() if gpus != said[name]}
+
+
+def _is_open(run: PodRun, at: Instant) -> bool:
+    return run.ended_at is None or run.ended_at > at
 
 
 def _end(
@@ -132,7 +171,8 @@ def _end(
     fee: int = 0,
 ) -> None:
     for run in batch.pod_runs(attempt.id):
-        batch.put_pod(replace(run, ended_at=at, billable_until=at, end_evidence=EndEvidence.FINISHED))
+        if _is_open(run, at):
+            batch.put_pod(replace(run, ended_at=at))
     if state is WorkloadState.COMPLETED:
         attempt = charge_until(batch, attempt, at)
     holds = batch.holds_of(attempt.id)

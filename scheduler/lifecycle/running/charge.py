@@ -22,15 +22,16 @@ def charge_from_holds(batch: Batch, attempt: Attempt, until: Instant) -> Attempt
     period in which the hours were used, whatever that is; and, where money pays, where its price changes. Returns it
     with its new totals."""
     policy = batch.world.require_policy()
+    runs = batch.pod_runs(attempt.id)
+    at = charged_until(batch, attempt, until)
     for _ in range(DAYS_MAX):
-        charged = charged_until(batch, attempt, until)
         # Every period that can be granted by, read or closed begins with a day.
-        day = period_at(charged, PeriodLength.DAY, policy.time_zone)
-        cut = min(day.ends_at, _price_changes_at(batch, attempt, charged, until))
-        if cut >= until:
+        day = period_at(at, PeriodLength.DAY, policy.time_zone)
+        at = min(day.ends_at, _price_changes_at(batch, attempt, at, until))
+        if at >= until:
             break
-        attempt = _charge_once(batch, attempt, cut)
-        if charged_until(batch, attempt, until) < cut:
+        attempt = _charge_once(batch, attempt, at)
+        if gpu_ms_of(runs, until, at) == 0:
             break  # its pods ended before the period did: nothing more can fall into a later one
     return _charge_once(batch, attempt, until)
 
@@ -41,16 +42,21 @@ def charged_until(batch: Batch, attempt: Attempt, otherwise: Instant) -> Instant
     if attempt.started_at is None or attempt.gpus == 0:
         return otherwise
     runs, since = batch.pod_runs(attempt.id), pays_from(batch, attempt)
-    if attempt.elastic is None:
+    if attempt.elastic is None and not attempt.is_booking:
         reckoned = Instant(max(attempt.started_at, since) + attempt.charged_gpu_ms // attempt.gpus)
         if gpu_ms_of(runs, reckoned, since) <= attempt.charged_gpu_ms:
             return reckoned
-    began = max(
-        since, min((run.started_at for run in runs if run.started_at is not None), default=attempt.started_at)
-    )
-    span = range(began, max(began, otherwise))
+    return charged_up_to(runs, attempt, otherwise, since)
+
+
+def charged_up_to(
+    runs: Sequence[PodRun], attempt: Attempt, otherwise: Instant, since: Instant = BEGINNING
+) -> Instant:
+    """When its pods had used, from `since` on, what it is charged; `otherwise` where they have not by then."""
+    began = min((run.started_at for run in runs if run.started_at is not None), default=attempt.launched_at)
+    span = range(max(began, since), otherwise)
     charged = bisect_left(span, attempt.charged_gpu_ms, key=lambda at: gpu_ms_of(runs, Instant(at), since))
-    return Instant(began + charged)
+    return Instant(span.start + charged)
 
 
 def pays_from(batch: Batch, attempt: Attempt) -> Instant:

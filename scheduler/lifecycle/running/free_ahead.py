@@ -1,12 +1,18 @@
 """Free ahead: GPUs of a node that nothing known will use in a window to come."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from scheduler.decision.placing.ends import latest_end, latest_end_if_started
-from scheduler.domain.records import PodRun
-from scheduler.domain.units import Instant, NodeName
+from scheduler.domain.cluster import Node
+from scheduler.domain.units import AttemptId, GpuClassName, Instant, NodeName
 from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.memory.world import World
+
+Find = Callable[[AttemptId], Attempt | None]
+
+
+def may_hold(node: Node, gpu_class: GpuClassName) -> bool:
+    return node.gpu_class == gpu_class and node.accepts_work
 
 
 def overlapping(windows: Iterable[tuple[Instant, Instant, int]], starts_at: Instant, ends_at: Instant) -> int:
@@ -38,24 +44,21 @@ def free_in_window(
     return (node.gpus if node is not None else 0) - overlapping(taken, starts_at, ends_at)
 
 
-def coming_free(world: World, booking: Attempt, runs: Iterable[PodRun], at: Instant) -> dict[NodeName, int]:
-    """GPUs by node that a booking may have as of `at`, in its window, beside what its `runs` stand for."""
-    lacks = {name: pods * booking.pod.gpus for name, pods in booking.placement.pods_by_node}
-    for run in runs:
-        if run.node is not None:
-            lacks[run.node] -= run.gpus
-    left = ((name, gpus - _in_the_way(world, booking, name, at)) for name, gpus in lacks.items() if gpus > 0)
-    return {name: gpus for name, gpus in left if gpus > 0}
+def booked_here(world: World, find: Find, booking: Attempt, at: Instant) -> dict[NodeName, int]:
+    """GPUs by node that a booking has at `at`, in its window: of its own those that nobody else still has, while their node
+    takes work; else what runs inside, which it pays for in any case. `find` knows attempts as they stand."""
+    placed = {name: pods * booking.pod.gpus for name, pods in booking.placement.pods_by_node}
+    return {name: _had_on(world, find, booking, name, gpus, at) for name, gpus in placed.items()}
 
 
-def _in_the_way(world: World, booking: Attempt, name: NodeName, at: Instant) -> int:
-    """How many of the booking's GPUs there somebody else still has, who was to have ended before it began."""
+def _had_on(world: World, find: Find, booking: Attempt, name: NodeName, booked: int, at: Instant) -> int:
+    here = [(find(each), gpus) for each, gpus in list(world.attempts_on.get(name, {}).items())]
+    live = [(attempt, gpus) for attempt, gpus in here if attempt is not None and attempt.is_live]
+    inside = sum(gpus for attempt, gpus in live if attempt.is_inside and attempt.booking_id == booking.workload_id)
+    alone = sum(gpus for attempt, gpus in live if _stands_alone(world, attempt, booking, at))
     node = world.nodes.get(name)
-    if node is None:
-        return 0
-    live = [(world.attempts.get(each), gpus) for each, gpus in list(world.attempts_on.get(name, {}).items())]
-    used = sum(gpus for attempt, gpus in live if attempt is not None and _stands_alone(world, attempt, booking, at))
-    return max(0, used + dict(booking.placement.pods_by_node)[name] * booking.pod.gpus - node.gpus)
+    left = node.gpus - alone if node is not None and may_hold(node, booking.gpu_class) else 0
+    return min(booked, max(inside, left))
 
 
 def _stands_alone(world: World, attempt: Attempt, booking: Attempt, at: Instant) -> bool:

@@ -8,21 +8,17 @@ called off at no cost where that is still so at its start.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from scheduler.domain.cluster import Node, Placement
+from scheduler.domain.cluster import Placement
 from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Evidence, Reason
-from scheduler.domain.units import MS_PER_MINUTE, GpuClassName, Instant, NodeName
+from scheduler.domain.units import MS_PER_MINUTE, Instant, NodeName
 from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.running.free_ahead import free_in_window
+from scheduler.lifecycle.running.free_ahead import free_in_window, may_hold
 from scheduler.lifecycle.writing.batch import Batch
 
 ENDED_WITHIN_MS = MS_PER_MINUTE
 """What is to have ended by a booking's start may take so long to be seen to."""
-
-
-def may_hold(node: Node, gpu_class: GpuClassName) -> bool:
-    return node.gpu_class == gpu_class and node.accepts_work
 
 
 def tightest_first(free: dict[NodeName, int], pods: int, gpus_per_pod: int) -> Placement | None:

@@ -9,6 +9,7 @@ from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.booked_time import of_time_ahead
 from scheduler.lifecycle.running.charge import gpu_ms_of
 from scheduler.lifecycle.running.rebooking import is_at_risk
 from scheduler.ports import Books
@@ -21,7 +22,7 @@ _SEES_ALL = (Role.OPERATOR, Role.AUDITOR, Role.FINANCE)
 
 @dataclass(frozen=True, slots=True)
 class BookingView:
-    """`held` and `charged` are in standard GPU-milliseconds; `used_inside` and `unused`, of the time that has passed of
+    """`held` and `charged` are in standard GPU-milliseconds; `used_inside` and `unused`, of the time that it has had of
     its window, in physical ones. `late_fee` is what cancelling it now costs beside what is charged. `runs_inside` are
     workloads."""
 
@@ -100,7 +101,7 @@ def _view(books: Books, world: World, workload: Workload, now: Instant) -> Booki
         charged=attempt.charged,
         used_inside=used,
         unused=max(0, passed - used),
-        late_fee=_late_fee(world, attempt, left, now),
+        late_fee=_late_fee(world, attempt, of_time_ahead(left, attempt, runs[attempt.id], now), now),
         runs_inside=tuple(each.workload_id for each in inside if each.is_live),
         notice=_notice(world, workload.id),
     )
