@@ -12,10 +12,9 @@ from scheduler.domain.policy import Limits
 from scheduler.domain.reasons import Reason
 from scheduler.domain.workloads import Attempt, Workload
 from tests.decision.applying import recorded
-from tests.decision.builders import A100, NOW, attempt, policy, pool, snapshot, workload
-from tests.decision.test_behind_bookings import _fit
+from tests.decision.builders import A100, NOW, policy, pool, snapshot, workload
 from tests.decision.test_bookings import gone_in
-from tests.decision.test_first_inside import GANG, ONE, TWO, day, gpus, inside, lasting, on
+from tests.decision.test_first_inside import GANG, ONE, TWO, booked_on_both, day, gpus, inside, lasting, on
 from tests.decision.test_forecasting import asked
 from tests.decision.worlds import EXAMPLES
 
@@ -67,13 +66,8 @@ def test_it_is_told_of_the_booking_inside_which_it_would_start(
     waiting: list[tuple[int, float, int]],
     wanted: tuple[int, int, float, int],
 ) -> None:
-    attempts: list[Attempt] = []
-    for number, (name, count, hours) in enumerate(runs):
-        made = inside(f"r{number}", count, hours, on=name)
-        attempts += [made] if _fit(TWO, [*attempts, made]) else []
-    kept = replace(day(), placement=attempt("x", {"n1": 1, "n2": 1}).placement)
     queued = [gone_in(f"w{n}", hours, gpus=each, age=age) for n, (each, hours, age) in enumerate(waiting)]
-    world = snapshot(TWO, queued, attempts=[kept, *attempts], balances=[])
+    world = snapshot(TWO, queued, attempts=booked_on_both(runs), balances=[])
     while (plan := decide(world)).launches:
         world = recorded(world, plan)
     pods, each, hours, age = wanted

@@ -1,5 +1,6 @@
 """Who waits first inside a booking has its earliest room there kept, as outside: nobody behind it makes it later."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -95,6 +96,15 @@ lasting = st.sampled_from([0.5, 1, 2, 3, 5, 9])
 on = st.sampled_from(["n1", "n2"])
 
 
+def booked_on_both(runs: Iterable[tuple[str, int, float]]) -> list[Attempt]:
+    """A booking of both nodes, and inside it those of the runs (where, GPUs, hours) that fit beside those before."""
+    attempts: list[Attempt] = []
+    for number, (name, count, hours) in enumerate(runs):
+        made = inside(f"r{number}", count, hours, on=name)
+        attempts += [made] if _fit(TWO, [*attempts, made]) else []
+    return [replace(day(), placement=attempt("x", {"n1": 1, "n2": 1}).placement), *attempts]
+
+
 @given(
     st.lists(st.tuples(on, gpus, lasting), max_size=5),
     st.lists(st.tuples(gpus, lasting, st.booleans()), min_size=1, max_size=8),
@@ -105,19 +115,15 @@ def test_nobody_behind_it_makes_whoever_is_first_inside_start_later(
     runs: list[tuple[str, int, float]], behind: list[tuple[int, float, bool]], wanted: tuple[int, int, float]
 ) -> None:
     """With everything to its time limit, cycle after cycle, it starts when it would with nobody behind it."""
-    attempts: list[Attempt] = []
-    for number, (name, count, hours) in enumerate(runs):
-        made = inside(f"r{number}", count, hours, on=name)
-        attempts += [made] if _fit(TWO, [*attempts, made]) else []
-    kept = replace(day(), placement=attempt("x", {"n1": 1, "n2": 1}).placement)
+    kept = booked_on_both(runs)
     pods, each, hours = wanted
     first = gone_in("gang", hours, pods=pods, gpus=each, age=99)
     others = [
         elastic(f"w{number}", 8, 1, hours=lasts) if is_elastic else workload(f"w{number}", gpus=count, hours=lasts)
         for number, (count, lasts, is_elastic) in enumerate(behind)
     ]
-    alone = _start_of(snapshot(TWO, [first], attempts=[kept, *attempts], balances=[]))
-    assert _start_of(snapshot(TWO, [first, *others], attempts=[kept, *attempts], balances=[])) <= alone
+    alone = _start_of(snapshot(TWO, [first], attempts=kept, balances=[]))
+    assert _start_of(snapshot(TWO, [first, *others], attempts=kept, balances=[])) <= alone
 
 
 def _start_of(world: Snapshot) -> Instant:
