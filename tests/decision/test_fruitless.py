@@ -12,7 +12,7 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
-from scheduler.decision.walking import consolidation
+from scheduler.decision.walking import consolidation, shifts
 from scheduler.domain.units import AttemptId, Instant
 from scheduler.domain.workloads import Attempt
 from tests.decision.builders import NOW, attempt, workload
@@ -29,13 +29,13 @@ CROWDED = (MOVABLE, attempt("b", "n2", gpus=4), attempt("c", "n2", gpus=1), atte
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What was searched for, one after the other."""
     made: list[object] = []
-    search = consolidation._cheapest
+    search = shifts.cheapest
 
     def counted(gang: Any, candidates: Any) -> Any:
         made.append(gang.lane.key)
         return search(gang, candidates)
 
-    monkeypatch.setattr(consolidation, "_cheapest", counted)
+    monkeypatch.setattr(consolidation, "cheapest", counted)
     return made
 
 
