@@ -53,18 +53,11 @@ class Edge:
         headers = Headers(scope=scope)
         request_id = _request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
-        announced = headers.get("content-length", "")
-        encoding = headers.get("content-encoding", "identity")
         received = 0
 
         async def counted() -> Message:
             nonlocal received
-            if announced.isdecimal() and int(announced[:19]) > self._body_bytes_max:
-                if "expect" not in headers:  # who asks first whether to send has sent nothing
-                    await _drain(receive)
-                raise BodyTooLarge(self._body_bytes_max)
-            if encoding.strip().lower() != "identity":
-                raise BodyEncoded(encoding)
+            await _refuse_by_headers(headers, receive, self._body_bytes_max)
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._body_bytes_max:
@@ -83,13 +76,28 @@ class Edge:
             await send(message)
 
         try:
+            # Nobody reads the body of a GET: an answer that streams only listens for its reader to leave.
             if scope["method"] == "HEAD":
-                await self._app({**scope, "method": "GET"}, counted, _without_body(marked))
+                await self._app({**scope, "method": "GET"}, receive, _without_body(marked))
+            elif scope["method"] == "GET":
+                await self._app(scope, receive, marked)
             else:
                 await self._app(scope, counted, marked)
         except ClientDisconnect:
             # Half a body is none, and there is nobody left to answer: an agent sends it again.
             _log.info("request %s %s %s ended before its body did", request_id, scope["method"], scope["path"])
+
+
+async def _refuse_by_headers(headers: Headers, receive: Receive, body_bytes_max: int) -> None:
+    """Raises BodyTooLarge, BodyEncoded: what the headers say of the body is enough to refuse it."""
+    announced = headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:19]) > body_bytes_max:
+        if "expect" not in headers:  # who asks first whether to send has sent nothing
+            await _drain(receive)
+        raise BodyTooLarge(body_bytes_max)
+    encoding = headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise BodyEncoded(encoding)
 
 
 async def _drain(receive: Receive) -> None:

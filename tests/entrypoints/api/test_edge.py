@@ -1,9 +1,12 @@
 """The outermost layer, as ASGI: how much of a body that is too large is read before it is refused."""
 
 import logging
+from asyncio import Future
+from collections.abc import AsyncIterator
 
 import pytest
 from starlette.requests import Request
+from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from scheduler.entrypoints.api.edge import DRAINED_BYTES_MAX, BodyTooLarge, Edge
@@ -46,6 +49,28 @@ async def test_who_sends_too_much_is_heard_to_the_end_and_so_hears_why(headers: 
 
 async def test_who_asks_first_has_sent_nothing_that_would_be_read() -> None:
     assert await parts_read([ANNOUNCED, (b"expect", b"100-continue")], 800) == 0
+
+
+@pytest.mark.parametrize("headers", [[(b"content-encoding", b"br")], [ANNOUNCED]], ids=["encoded", "announced"])
+async def test_a_body_that_nobody_reads_breaks_no_stream(headers: list[tuple[bytes, bytes]]) -> None:
+    """While an answer streams, Starlette listens for its reader to leave: what comes then is refused too late."""
+    told: list[Message] = [{"type": "http.request", "body": b"unread", "more_body": False}]
+    answered: list[Message] = []
+
+    async def receive() -> Message:
+        return told.pop() if told else await Future[Message]()
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": headers, "query_string": b""}
+    await Edge(StreamingResponse(parts_told()))(scope, receive, send)
+    assert b"".join(message.get("body", b"") for message in answered) == b"all of it"
+
+
+async def parts_told() -> AsyncIterator[bytes]:
+    for part in (b"all", b" of ", b"it"):
+        yield part
 
 
 async def test_nobody_is_listened_to_for_ever() -> None:
