@@ -57,21 +57,23 @@ class Asked:
     def engineer(self, name: str | None) -> EngineerId | None:
         """The engineer that an id or a subject names; None where none was named.
 
-        An engineer who asks for anybody else is refused before looking, so that nobody learns who there is.
+        An engineer who asks for anybody else, and a lead who asks for anybody outside the team, hears the same
+        whether they are there or not: nobody learns who there is.
         """
         if name is None:
             return None
         if name in {self.caller.engineer, self.caller.subject} and self.caller.engineer is not None:
             return self.caller.engineer
-        if not self.caller.has(*_SEES_OTHERS):
-            raise NotPermitted("that belongs to somebody else", code=RefusalCode.NOT_YOURS, where="owner")
         found = _find(self.service.world.people.values(), name)
+        is_led = found is not None and self.caller.has(Role.LEAD) and found.team == self.caller.team
+        if not is_led and not self.caller.has(*_SEES_EVERYBODY):
+            raise NotPermitted("that belongs to somebody else", code=RefusalCode.NOT_YOURS, where="owner")
         if found is None:
             raise NotFound(f"there is no engineer {name!r}", code=RefusalCode.UNKNOWN_ENGINEER, where="owner")
         return found.id
 
 
-_SEES_OTHERS = (Role.LEAD, Role.OPERATOR, Role.FINANCE, Role.PEOPLE, Role.AUDITOR)
+_SEES_EVERYBODY = (Role.OPERATOR, Role.FINANCE, Role.PEOPLE, Role.AUDITOR)
 
 
 async def identified(request: Request) -> Asked:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.units import EngineerId, ProjectName
+from scheduler.domain.units import EngineerId, ProjectName, TeamName
 from scheduler.lifecycle.memory.world import World
 
 SEES_MONEY = (Role.FINANCE, Role.AUDITOR, Role.PEOPLE)
@@ -22,6 +22,27 @@ def sees_work_of(caller: Caller, owner: EngineerId, team: str) -> bool:
     """Their own; a lead the team's; whoever runs, pays or audits the platform everybody's."""
     is_leads = caller.has(Role.LEAD) and caller.team == team
     return caller.engineer == owner or is_leads or caller.has(*SEES_ALL, Role.FINANCE)
+
+
+def whose_work(
+    caller: Caller, owner: EngineerId | None, team: TeamName | None
+) -> tuple[EngineerId | None, TeamName | None]:
+    """The owner and the team of the work that a list of what was asked for may show. Raises NotPermitted (`not-yours`)."""
+    if caller.has(*SEES_ALL):
+        return owner, team
+    if caller.has(Role.LEAD) and caller.team is not None and owner != caller.engineer:
+        if team not in {None, caller.team}:
+            raise _anothers_work("team", f"the team {caller.team}")
+        return owner, caller.team
+    if caller.engineer is None or owner not in {None, caller.engineer}:
+        raise _anothers_work("owner", "an engineer's own, or a lead's team's")
+    return caller.engineer, team
+
+
+def _anothers_work(where: str, expected: str) -> NotPermitted:
+    return NotPermitted(
+        "these are somebody else's workloads", where=where, code=RefusalCode.NOT_YOURS, expected=expected
+    )
 
 
 class OwnerKind(StrEnum):

@@ -26,7 +26,7 @@ from scheduler.lifecycle.views.gpu_conservation import GpuConservationView, gpu_
 from scheduler.lifecycle.views.grant_values import grant_values, package_values
 from scheduler.lifecycle.views.misuses import Misuses, misuses_since
 from scheduler.lifecycle.views.months import SEES_MONTH, month_view
-from scheduler.lifecycle.views.owners import SEES_ALL, SEES_MONEY, owner_for, sees_pay_of, sees_work_of
+from scheduler.lifecycle.views.owners import SEES_ALL, SEES_MONEY, owner_for, sees_pay_of, sees_work_of, whose_work
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import as_submitted, quote_view, quote_view_of
 from scheduler.lifecycle.views.resting import Resting, reclaims, resting
@@ -107,11 +107,7 @@ class Views:
         limit: int = 50,
     ) -> WorkloadPage:
         """Newest first. An engineer sees their own; a lead their team's; operators and auditors everybody's."""
-        if not caller.has(*SEES_ALL):
-            if caller.has(Role.LEAD) and owner is None:
-                team = caller.team
-            else:
-                owner = _only_own(caller, owner)
+        owner, team = whose_work(caller, owner, team)
         with self._store.reading() as books:
             if cursor is None and states is not None and not any(state.is_final for state in states):
                 found = unfinished(self._world, states, owner, team)[: limit + 1]
@@ -366,7 +362,7 @@ class Views:
                 expected="the engineer themselves, finance, people or an auditor",
             )
         if engineer is None:
-            raise NotFound(f"there is no engineer {wanted!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+            raise NotFound(f"there is no engineer {wanted!r}", where="owner", code=RefusalCode.UNKNOWN_ENGINEER)
         return engineer
 
     def _period(self, name: str | None, now: Instant) -> Period:
@@ -392,9 +388,3 @@ class Views:
             return None
         with self._world.deciding:
             return self.state.explain(workload.id)
-
-
-def _only_own(caller: Caller, owner: EngineerId | None) -> EngineerId:
-    if caller.engineer is None or owner not in {None, caller.engineer}:
-        raise NotPermitted("these are somebody else's workloads", code=RefusalCode.NOT_YOURS)
-    return caller.engineer

@@ -2,10 +2,12 @@
 
 import pytest
 
+from scheduler.domain.people import Role
+from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import engineer_id
+from tests.entrypoints.company import NOON, SYSTEM, engineer_id, token_of
 
 PRIVATE = ("/v1/balance", "/v1/allowances", "/v1/statement?period=2026-W47")
 
@@ -66,6 +68,30 @@ async def test_a_lead_lists_the_team_and_an_engineer_only_themselves(as_: Client
     assert len((await as_("lea").get("/v1/workloads")).json()["items"]) == 2
     assert len((await as_("ada").get("/v1/workloads")).json()["items"]) == 1
     assert len((await as_("ada").get("/v1/workloads", params={"team": "research"})).json()["items"]) == 1
+
+
+async def test_a_lead_lists_the_work_of_one_of_the_team_and_of_no_other_team(as_: Client) -> None:
+    for subject in ("ada", "bob"):
+        await as_(subject).post("/v1/workloads", json=JOB)
+    listed = (await as_("lea").get("/v1/workloads", params={"owner": "bob"})).json()["items"]
+    assert len(listed) == 1
+    answer = await as_("lea").get("/v1/workloads", params={"team": "platform"})
+    assert (answer.status_code, answer.json()["where"]) == (403, "team")
+
+
+async def test_a_lead_of_no_team_lists_nobodys_work(as_: Client, service: Service) -> None:
+    """A token may have a role without anybody in the directory behind it, and its person may have left."""
+    service.administration.issue_token(SYSTEM, "bot", frozenset({Role.LEAD}), hash_of(token_of("bot")), now=NOON)
+    await as_("ada").post("/v1/workloads", json=JOB)
+    answer = await as_("bot").get("/v1/workloads")
+    assert (answer.status_code, answer.json()["code"]) == (403, "not-yours")
+
+
+async def test_asking_for_somebody_of_another_team_tells_a_lead_nothing_about_who_there_is(as_: Client) -> None:
+    known = await as_("lea").get("/v1/balance", params={"owner": "pam"})
+    unknown = await as_("lea").get("/v1/balance", params={"owner": "nobody"})
+    assert known.status_code == unknown.status_code == 403
+    assert known.json()["detail"] == unknown.json()["detail"]
 
 
 async def test_an_owner_can_be_named_by_subject_or_by_id(as_: Client, service: Service) -> None:
