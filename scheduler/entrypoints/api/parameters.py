@@ -20,7 +20,9 @@ def refuse_unknown_parameters(request: Request) -> None:
     for name in given:
         if name not in known:
             expected = "one of " + ", ".join(sorted(known)) if known else "no parameter"
-            raise InvalidInput(f"there is no parameter {name[:60]!r} here", where=name[:60], expected=expected)
+            raise InvalidInput(
+                f"there is no parameter {name[:60]!r} here", where=name[:60] or "query", expected=expected
+            )
 
 
 def _names(dependant: Dependant) -> set[str]:

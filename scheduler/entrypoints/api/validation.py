@@ -33,6 +33,7 @@ _EXPECTED: Mapping[str, str] = {
     "int_from_float": "a whole number",
     "int_parsing_size": "a whole number of at most 19 digits",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "string_type": "text",
     "string_unicode": "text in valid Unicode",
     "timezone_aware": _INSTANT,

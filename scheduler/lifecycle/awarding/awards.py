@@ -63,7 +63,7 @@ class Awards:
         caller = caller.require(Role.PEOPLE)
         _require_other(caller, owner)
         if owner not in self.world.people:
-            raise NotFound(f"there is no engineer {owner!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+            raise NotFound(f"there is no engineer {owner!r}", where="holder", code=RefusalCode.UNKNOWN_ENGINEER)
         taken = []
         with self._changing(now) as batch:
             for balance in self._packages(owner):

@@ -57,7 +57,7 @@ def judged_package(
 ) -> tuple[Allowance, Transaction]:
     """What a package comes to and the transaction that promises it. Raises what `grant_package` does."""
     if asked.holder not in batch.world.people:
-        raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+        raise NotFound(f"there is no engineer {asked.holder!r}", where="holder", code=RefusalCode.UNKNOWN_ENGINEER)
     require_countable(batch.world, asked.unit, asked.gpu_classes)
     allowance = package_allowance(asked, batch.world.require_policy(), batch.now, allowance_id)
     return allowance, promise(allowance, actor=actor, memo=asked.reason)

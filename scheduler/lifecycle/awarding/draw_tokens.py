@@ -67,8 +67,14 @@ class TokenDraws:
             if earlier is not None:
                 return _known(batch, caller, earlier)
             owner = self._owner(asked.owner)
-            if asked.project is not None and asked.project not in self.world.require_policy().projects:
-                raise NotFound(f"there is no project {asked.project!r}", code=RefusalCode.UNKNOWN_PROJECT)
+            projects = self.world.require_policy().projects
+            if asked.project is not None and asked.project not in projects:
+                raise NotFound(
+                    f"there is no project {asked.project!r}",
+                    where="project",
+                    code=RefusalCode.UNKNOWN_PROJECT,
+                    expected="one of " + ", ".join(sorted(projects)),
+                )
             shares = _shares(self._payers(owner, asked, now), asked.tokens)
             until = Instant(now + asked.lasts_ms)
             hold = TokenHold(

@@ -104,12 +104,15 @@ def _require_holder(batch: Batch, holder: Holder) -> None:
         case HolderKind.ENGINEER:
             if EngineerId(holder.id) in batch.world.people:
                 return
-            raise NotFound(f"there is no engineer {holder.id!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+            raise NotFound(f"there is no engineer {holder.id!r}", where="holder", code=RefusalCode.UNKNOWN_ENGINEER)
         case HolderKind.TEAM:
             known, code = policy.pool_of_team, RefusalCode.UNKNOWN_TEAM
         case HolderKind.PROJECT:
             known, code = policy.projects, RefusalCode.UNKNOWN_PROJECT
     if holder.id not in known:
         raise NotFound(
-            f"there is no {holder.kind.value} {holder.id!r}", code=code, expected="one of " + ", ".join(sorted(known))
+            f"there is no {holder.kind.value} {holder.id!r}",
+            where="holder",
+            code=code,
+            expected="one of " + ", ".join(sorted(known)),
         )

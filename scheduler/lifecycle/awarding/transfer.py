@@ -58,9 +58,16 @@ def holder_of_pool(policy: Policy, name: str) -> Holder:
         return Holder(HolderKind.TEAM, name)
     pool = policy.pools.get(PoolName(name))
     if pool is None:
-        raise NotFound(f"there is no pool or team {name!r}", code=RefusalCode.UNKNOWN_TEAM)
+        raise NotFound(
+            f"there is no pool or team {name!r}",
+            where="to",
+            code=RefusalCode.UNKNOWN_TEAM,
+            expected="one of " + ", ".join(sorted({*policy.pools, *policy.pool_of_team})),
+        )
     if len(pool.teams) != 1:
-        raise Conflict(f"the pool {name} has several teams", expected="one of " + ", ".join(pool.teams))
+        raise Conflict(
+            f"the pool {name} has several teams", where="to", expected="one of " + ", ".join(sorted(pool.teams))
+        )
     return Holder(HolderKind.TEAM, pool.teams[0])
 
 
@@ -115,7 +122,12 @@ def _require_allowed(batch: Batch, source: Allowance, target: Holder) -> None:
             if tier is None or not tier.may_donate:
                 raise _not_allowed(f"the tier {giver.tier} may not donate hours")
             if target.kind is HolderKind.PROJECT and ProjectName(target.id) not in policy.projects:
-                raise NotFound(f"there is no project {target.id!r}", code=RefusalCode.UNKNOWN_PROJECT)
+                raise NotFound(
+                    f"there is no project {target.id!r}",
+                    where="to",
+                    code=RefusalCode.UNKNOWN_PROJECT,
+                    expected="one of " + ", ".join(sorted(policy.projects)),
+                )
 
 
 def _require_no_better(source: Allowance, into: Allowance, now: Instant) -> None:

@@ -70,7 +70,12 @@ def offer_view(books: Books, world: World, asked: Package, tier: str, now: Insta
     policy = world.require_policy()
     require_countable(world, asked.unit, asked.gpu_classes)
     if tier and TierName(tier) not in policy.tiers:
-        raise InvalidInput(f"there is no tier {tier!r}", where="tier", code=RefusalCode.UNKNOWN_TIER)
+        raise InvalidInput(
+            f"there is no tier {tier!r}",
+            where="tier",
+            code=RefusalCode.UNKNOWN_TIER,
+            expected="one of " + ", ".join(sorted(policy.tiers)),
+        )
     allowance = package_allowance(asked, policy, now, AllowanceId("offer"))
     promise(allowance, actor="nobody")
     extra = packaged(allowance, policy, now)

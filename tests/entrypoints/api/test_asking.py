@@ -49,13 +49,14 @@ async def test_a_body_that_does_not_say_that_it_is_json_is_told_what_to_say(as_:
         ("/v1/statement?perod=2026-W47", "one of owner, period"),
         ("/v1/workloads?stat=queued", "one of cursor, limit, owner, state, team"),
         ("/v1/me?verbose=1", "no parameter"),
+        ("/v1/me?=", "no parameter"),
     ],
 )
 async def test_a_parameter_that_a_route_does_not_have_is_refused(as_: Client, path: str, expected: str) -> None:
     answer = await as_("ada").get(path)
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["expected"]) == (422, "invalid-value", expected)
-    assert problem["where"] == path.partition("?")[2].partition("=")[0]
+    assert problem["where"] == (path.partition("?")[2].partition("=")[0] or "query")
 
 
 async def test_who_has_no_token_learns_of_no_parameter(as_: Client) -> None:
@@ -90,3 +91,26 @@ async def test_an_instant_at_the_end_of_the_calendar_is_refused(as_: Client, ins
     asked = {"gpu_class": "H100", "pool": "research", "at": instant}
     answer = await as_("fin").get("/v1/prices/hour", params=asked)
     assert (answer.status_code, answer.json()["where"]) == (422, "at")
+
+
+@pytest.mark.parametrize(
+    ("who", "path", "body", "where", "one_of"),
+    [
+        ("fin", "/v1/grants", {"holder_kind": "team", "holder": "x", "amount_ms": 1}, "holder", "research"),
+        ("fin", "/v1/grants", {"holder_kind": "project", "holder": "x", "amount_ms": 1}, "holder", "atlas"),
+        ("ada", "/v1/transfers", {"allowance": "a", "quantity": 1, "to_kind": "team", "to": "x"}, "to", "research"),
+    ],
+)
+async def test_who_names_a_holder_that_is_not_there_is_told_which_field_and_who_is(
+    as_: Client, who: str, path: str, body: dict[str, object], where: str, one_of: str
+) -> None:
+    problem = (await as_(who).post(path, json={**body, "reason": "a try"})).json()
+    assert (problem["status"], problem["where"]) == (422, where)
+    assert problem["expected"].startswith("one of ")
+    assert one_of in problem["expected"]
+
+
+async def test_a_cursor_of_another_list_is_told_to_be_one(as_: Client) -> None:
+    problem = (await as_("ada").get("/v1/workloads", params={"cursor": "MTo0MzM"})).json()
+    assert (problem["code"], problem["where"]) == ("invalid-cursor", "cursor")
+    assert (problem["detail"], problem["remedy"]) == ("the cursor belongs to another list", "begin without a cursor")

@@ -115,6 +115,10 @@ def _cursor(text: str) -> tuple[int, str]:
     submitted_at, separator, workload_id = text.partition("|")
     if not separator or not submitted_at.isdecimal() or not submitted_at.isascii() or len(submitted_at) > 18:
         raise InvalidInput(
-            f"{text!r} is no cursor", code=RefusalCode.INVALID_CURSOR, expected="`next` of the page before, as it was"
+            "the cursor belongs to another list",
+            where="cursor",
+            code=RefusalCode.INVALID_CURSOR,
+            expected="the `next_cursor` of the page before, unchanged",
+            remedy="begin without a cursor",
         )
     return int(submitted_at), workload_id

@@ -87,7 +87,7 @@ def record(asked: Signed, body: PaymentRequest, key: IdempotencyKey = None) -> R
     waits for another."""
     engineer = asked.engineer(body.owner)
     if engineer is None:
-        raise NotFound(f"there is no engineer {body.owner!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+        raise NotFound(f"there is no engineer {body.owner!r}", where="owner", code=RefusalCode.UNKNOWN_ENGINEER)
     paid = Payment(engineer, body.micro, Currency(body.currency), _paid_at(asked, body), body.reason)
     made = asked.service.payments.record(
         asked.caller, paid, now=asked.now, command=asked.command(key, body), request_id=asked.request_id
