@@ -5,22 +5,21 @@
 The goals: 1,213 nodes and 10,000 queued cold under 1 s, ten changes under 50 ms; with --grid also 10,000 nodes and
 100,000 queued with the 99th percentile of a step under 100 ms. The world is generated (`benchmarks/worlds.py`). Steps
 are measured once the cold plan has settled; the slowest of those before is told beside them. The garbage collector is
-set as the service sets it: with Python's own thresholds a cold decision takes half as long again, and one step in fifteen
-of the largest world 220 ms more.
-`cpu` is processor time, which a busy machine stretches less than the clock's; memory is the process's peak so far, which
-measures one row after the other.
+set as the service sets it: with Python's own thresholds a cold decision takes half as long again, and one step in
+fifteen of the largest world 220 ms more (95868d03). `cpu` is processor time, which a busy machine stretches
+less than the clock's; memory is the process's peak so far, which measures one row after the other.
 
 How it grows: a cold decision with what is queued, and with nodes × shapes. What waits stands in lines of equal owners
 and lanes of equal wishes, and a step looks at the lanes for which room, quota or victims changed. With 1,000 queued,
-where nothing is short, a step took 0.46 ms at 1,000 nodes and 0.50 ms at 10,000, in one grid; a search for victims or
-for moves does grow with the nodes. Where GPUs are short, a step does not grow with what merely waits:
-of a lane whose room is kept for somebody ahead, lines that last too long are withheld as one, and told something only
-when what they hear is another (tests/decision/test_growth.py counts the code that six steps execute: 36,034 lines of
-it with 40 waiting and 36,316 with 8,000; 36,705 and 411,873 before). It does grow with the lanes that want what came
-free, each of which is opened and closed: that is pools times distinct wishes (GPU classes, shape, pods). In these
-worlds more queued are also more distinct wishes: 61, 802 and 1,147 lanes with 1,000, 10,000 and 100,000 queued on 100
-nodes took 4, 21 and 24 ms a step at the median. Whom to take is weighed once for all searches of a cycle, and only of
-those who come first.
+where nothing is short, a step takes 0.42 ms at 1,000 nodes and 0.46 ms at 10,000 (the grid below); a search for
+victims or for moves does grow with the nodes. Where GPUs are short, a step does not grow with what merely waits: of a
+lane whose room is kept for somebody ahead, lines that last too long are withheld as one, and told something only when
+what they hear is another (tests/decision/test_growth.py counts the code that six steps execute: 36,034 lines of it
+with 40 waiting and 36,316 with 8,000, and 36,705 and 411,873 before; at a52f3856). It does grow with the lanes that
+want what came free, each of which is opened and closed: that is pools times distinct wishes (GPU classes, shape,
+pods). In these worlds more queued are also more distinct wishes: 61, 802 and 1,147 lanes with 1,000, 10,000 and
+100,000 queued on 100 nodes (counted at a52f3856) take 4, 21 and 24 ms a step at the median (the grid below). Whom to
+take is weighed once for all searches of a cycle, and only of those who come first.
 """
 
 import argparse

@@ -26,6 +26,9 @@ Read a figure with its circumstances. *Load* is the machine's average over the l
 benchmark's own work included: where it is well above the number of processors, others were at work too, and times say
 little but that they can be had no worse. Where it is missing it was not recorded. A commit with `+` had changes that
 were not committed. A goal that was missed says so.
+
+Figures in the words above the tables that are in no table were taken by hand and written down by the commit that stands
+behind them. Nothing measures them again: they tell where time went then, and are no result.
 """
 
 

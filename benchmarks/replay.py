@@ -5,11 +5,12 @@
 
 1,000 engineers in twenty teams, 1,200 nodes with 3,200 GPUs of three classes, 500,000 workloads in a year from the
 synthetic generator. In the first month nobody waits for room: of 3,200 GPUs less than a quarter is in use. Who waits,
-waits for hours that are spent (nine tenths of all waiting) or at the limit of GPUs per engineer, and they grow more until
-the period's next grants: 475 at a time on average over the first ten days, 2,576 over a month, up to 6,000 in its last
-days. The goal is a year (`--days 365`) under two minutes; without `--days` it is a month of it, with its share of the
-goal. A machine of two cores needs six times as long (708 s). On most days a workload costs 0.3 ms, which would be 150 s
-for the year, and Python itself is why: it is some 1,400 calls a workload, and no function has 4 % of all but the one that
+waits for hours that are spent (nine tenths of all waiting) or at the limit of GPUs per engineer, and they grow more
+until the period's next grants: 475 at a time on average over the first ten days and up to 6,000 in the last
+(e4670888), 2,576 over the month (below). The goal is a year (`--days 365`) under two minutes; without `--days` it is a
+month of it, with its share of the goal. A machine of two cores needs six times as long (708 s, below). On most days a
+workload costs 0.3 ms (this, and the days and cycles of the next paragraph: 0dd0cb66), which would be 150 s for the
+year, and Python itself is why: it is some 1,400 calls a workload, and no function has 4 % of all but the one that
 sets the fit table's columns.
 
 The rest of the year goes on the first days of its months. Few ask for most, nobody takes back what they cannot pay for,
@@ -26,10 +27,10 @@ allowance all year. With `--tiers-by-need` two larger tiers are for those few, a
 tenth more than they ask for in a month. Then 357 wait on average, none are refused, and the year takes 220 s of processor:
 0.44 ms a workload. Why that is not 120 s: docs/adr/0029-not-compiled.md.
 
-Where GPUs are short a workload costs ten times as much, most of it in looking for somebody to preempt. Two days of the
-example policies (`allot simulate replay --busy 2.5 --days 2`) take 44 s of processor under `generous` (seed 2; 55 while
-those that borrow searched for the same victims twice), 13 s under `conservative` (seed 2; 18) and 11 s under `example`
-(seed 1; 13). Plans and reports are the same.
+Where GPUs are short a workload costs ten times as much, most of it in looking for somebody to preempt. Two days of
+the example policies (`allot simulate replay --busy 2.5 --days 2`) take 44 s of processor under `generous` (seed 2; 55
+while those that borrow searched for the same victims twice), 13 s under `conservative` (seed 2; 18) and 11 s under
+`example` (seed 1; 13; all at c58ae12a). Plans and reports are the same.
 
 Making the work and replaying it are timed apart; a cycle comes at most once a minute (`--cycle` of the command). What is
 given as seconds is processor time too, because a busy machine tells little by its clock.
