@@ -69,6 +69,34 @@ async def test_a_job_applied_with_kubectl_is_taken_in_launched_and_charged_to_it
     assert await eventually(told, lambda status: status == "Completed.") == "Completed."
 
 
+async def test_a_job_that_a_cronjob_makes_is_its_authors_as_if_they_had_applied_it(
+    deployed: Running, witness: Witness, kubectl: Kubectl, api: ApiClient, managed: str, ada: Path
+) -> None:
+    job = kubectl_job("nightly", {"allot.dev/author": "bao"}, project="aurora", command=("sleep", "2"))
+    made = {"metadata": {each: job["metadata"][each] for each in ("labels", "annotations")}, "spec": job["spec"]}
+    nightly = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "nightly"},
+        "spec": {"schedule": "* * * * *", "concurrencyPolicy": "Forbid", "jobTemplate": made},
+    }
+    kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(nightly), kubeconfig=ada)
+    # So its controller makes the Job that was due at the last full minute, at once.
+    was_due = {"status": {"lastScheduleTime": "2026-01-01T00:00:00Z"}}
+    path = f"/apis/batch/v1/namespaces/{managed}/cronjobs/nightly"
+    await api.patch(f"{path}/status", was_due)
+    jobs = await eventually(lambda: api.items(f"/apis/batch/v1/namespaces/{managed}/jobs"), bool)
+    await api.patch(path, {"spec": {"suspend": True}})
+
+    name = jobs[0]["metadata"]["name"]
+    taken = await eventually(lambda: _taken_in(deployed, managed, name), lambda found: found is not None)
+    ended = await deployed.until(taken, WorkloadState.COMPLETED)
+    assert ended.owner == deployed.engineer("ada").id
+    (pod,) = witness.of_job(ended.job_uid)
+    assert deployed.charged(taken)[1] == pod.gpu_seconds * 1000
+    deployed.assert_settled(taken)
+
+
 async def test_a_job_that_cannot_be_taken_in_gets_an_event_that_says_why(
     deployed: Running, kubectl: Kubectl, api: ApiClient, managed: str, ada: Path
 ) -> None:

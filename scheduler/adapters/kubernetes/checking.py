@@ -33,7 +33,7 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class ClusterCheck:
-    """`stamps_authors` is whether both admission policies of manifests/ are there: without them kubectl Jobs have no owner,
+    """`stamps_authors` is whether the admission policies of manifests/ are there: without them kubectl Jobs have no owner,
     or one that whoever writes the Job may change."""
 
     version: str
@@ -44,7 +44,13 @@ class ClusterCheck:
 
 _POLICIES: Final = tuple(
     f"/apis/admissionregistration.k8s.io/v1/{kind}policybindings/{name}"
-    for kind, name in (("mutatingadmission", "allot-author"), ("validatingadmission", "allot-kept"))
+    for kind, name in (
+        ("mutatingadmission", "allot-author"),
+        ("mutatingadmission", "allot-cronjobs"),
+        ("validatingadmission", "allot-kept"),
+        ("validatingadmission", "allot-elsewhere-jobs"),
+        ("validatingadmission", "allot-elsewhere-cronjobs"),
+    )
 )
 _WATCHED: Final = (("nodes", ""), ("namespaces", ""), ("pods", ""), ("jobs", "batch"))
 _WRITTEN: Final = (

@@ -22,7 +22,6 @@ _NO_CONTROLLERS = (
     "certificatesigningrequest-approving-controller",
     "certificatesigningrequest-cleaner-controller",
     "certificatesigningrequest-signing-controller",
-    "cronjob-controller",
     "horizontal-pod-autoscaler-controller",
     "node-ipam-controller",
     "node-route-controller",
