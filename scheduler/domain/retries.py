@@ -18,6 +18,7 @@ class RetriedEnd(StrEnum):
     FAILED = Reason.FAILED.value
     START_TIMEOUT = Reason.START_TIMEOUT.value
     TIME_LIMIT = Reason.TIME_LIMIT.value
+    BOOKING_ENDED = Reason.BOOKING_ENDED.value
 
 
 COUNTED = frozenset(Reason(end.value) for end in RetriedEnd) | {Reason.GPU_FAULT}
@@ -58,11 +59,12 @@ class Retry:
 
 
 def next_try(
-    rules: Sequence[RetryRule], workload_id: WorkloadId, ends: Sequence[Reason], exit_code: int, now: Instant
+    rules: Sequence[RetryRule], workload_id: WorkloadId, ends: Sequence[Reason], exit_code: int, ended_at: Instant
 ) -> Retry | None:
-    """The retry that the first rule which covers the last of `ends` grants; None where it grants none, or none does."""
+    """The retry that the first rule which covers the last of `ends` grants; None where it grants none, or none does. Its
+    wait counts from that end, however late it was heard of."""
     number = sum(end in COUNTED for end in ends)
     rule = next((rule for rule in rules if rule.covers(ends[-1], exit_code)), None)
     if rule is None or number > rule.retries_max:
         return None
-    return Retry(number, rule.retries_max, Instant(now + rule.wait_ms(number, workload_id)))
+    return Retry(number, rule.retries_max, Instant(ended_at + rule.wait_ms(number, workload_id)))

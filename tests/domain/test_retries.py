@@ -42,6 +42,9 @@ def test_an_end_that_no_rule_names_is_final() -> None:
     assert tries(Reason.TIME_LIMIT) is None
     patient = RetryRule("patient", ends=frozenset({RetriedEnd.TIME_LIMIT}))
     assert tries(Reason.TIME_LIMIT, rules=(patient,)) is not None
+    assert tries(Reason.BOOKING_ENDED, rules=(patient,)) is None
+    later = RetryRule("later", ends=frozenset({RetriedEnd.BOOKING_ENDED}))
+    assert tries(Reason.BOOKING_ENDED, rules=(patient, later)) == Retry(1, 3, Instant(NOW + later.wait_ms(1, JOB)))
     assert tries(Reason.FAILED, rules=()) is None
 
 

@@ -102,13 +102,15 @@ def _tried_again(batch: Batch, workload: Workload, ended: Ended, job: ObservedJo
     if workload.spec.kind is not WorkloadKind.JOB or not may_have_another(workload, job):
         return None
     rules = batch.world.require_policy().retry_rules
-    ends = [attempt.stop_reason for attempt in batch.attempts_of(workload.id) if attempt.stop_reason is not None]
-    retry = next_try(rules, workload.id, ends, ended.exit_code, batch.now) if rules else None
+    attempts = batch.attempts_of(workload.id)
+    ends = [attempt.stop_reason for attempt in attempts if attempt.stop_reason is not None]
+    ended_at = attempts[-1].ended_at or batch.now
+    retry = next_try(rules, workload.id, ends, ended.exit_code, ended_at) if rules else None
     if retry is None:
         return None
     if _has_run_its_time(batch, workload):
         return {}  # it is given up for that, and waits for nothing
-    seconds = (retry.not_before - batch.now) // MS_PER_SECOND
+    seconds = max(0, retry.not_before - batch.now) // MS_PER_SECOND
     cause = ended.evidence.get("cause", ended.reason.value)
     batch.say(
         workload.id,
