@@ -14,6 +14,7 @@ from scheduler.domain.workloads import ElasticTerms
 from tests.decision.applying import recorded
 from tests.decision.builders import (
     SPARE,
+    STANDARD,
     URGENT,
     attempt,
     balance,
@@ -27,6 +28,7 @@ from tests.decision.builders import (
     victims,
     workload,
 )
+from tests.decision.scattered import moves_of, moving, saved, world
 
 TWO = nodes(node("n0"), node("n1"))
 
@@ -120,3 +122,19 @@ def test_who_counted_on_what_is_coming_free_looks_for_victims_once_others_have_t
 
     assert (placements(plan), plan.preemptions) == ({"widened": {"n1": 2}}, ())
     assert victims(again) == {"counts": ["large"]}
+
+
+def test_for_who_waits_behind_the_first_and_asks_for_another_size_moves_are_made_once_the_first_is_helped() -> None:
+    known = nodes(*(node(f"n{number}") for number in range(4)))
+    running = [saved("r0", "n0", gpus=1, minutes_ago=1, priority_class=SPARE)]
+    running += [
+        saved(f"r{number}", f"n{number}", gpus=1, minutes_ago=2 if number == 2 else 0) for number in (1, 2, 3)
+    ]
+    by = moving()
+    by = replace(by, consolidation=replace(by.consolidation, priority_classes=frozenset({SPARE.name, STANDARD.name})))
+    queued = [workload("two", pods=2, gpus=8, age=1), workload("one", gpus=8, priority_class=SPARE)]
+    plan, again = seen(world(*running, known=known, queued=queued, by=by))
+
+    assert {each.launch.workload_id for each, _ in moves_of(plan)} == {"two"}
+    assert reasons(plan)["one"] is Reason.PRIORITY
+    assert {each.launch.workload_id for each, _ in moves_of(again)} == {"one"}
