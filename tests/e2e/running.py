@@ -150,11 +150,16 @@ class Running:
         return amount, gpu_ms
 
     def assert_settled(self, workload_id: WorkloadId) -> None:
-        """Nothing of it is held any more, and every cached balance is the journal's."""
+        """Nothing of it is held any more, every cached balance is the journal's, and its pods stood where they were
+        placed."""
         assert {hold.state for hold in self.holds(workload_id)} <= {HoldState.RESOLVED}
         with self.service.store.reading() as books:
             assert books.journal.differences() == []
             assert [hold for hold in books.holds.open_ones() if hold.workload_id == workload_id] == []
+            for attempt in books.attempts.of_workload(workload_id):
+                placed = {node for node, _ in attempt.placement.pods_by_node}
+                stood = {run.node for run in books.attempts.pods_of([attempt.id]).get(attempt.id, ())} - {None}
+                assert stood <= placed or attempt.elastic is not None, f"placed on {placed}, ran on {stood}"
 
 
 def job(*command: str) -> WorkloadSpec:
