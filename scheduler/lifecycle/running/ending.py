@@ -1,6 +1,7 @@
 """Ending: when an attempt counts as ended, and on what evidence. Only a confirmed end counts."""
 
 from scheduler.domain.observations import ObservedJob
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, Instant
 from scheduler.domain.workloads import Attempt, AttemptState, Workload
 from scheduler.lifecycle.memory.world import World
@@ -50,8 +51,15 @@ def _looks_ended(batch: Batch, attempt: Attempt, workload: Workload, job: Observ
         return job.terminating == 0
     if job.is_deleted:
         return True
-    is_at_rest = job.is_suspended and job.is_confirmed_suspended and not job.active and not job.terminating
+    is_confirmed = job.is_confirmed_suspended or _was_never_taken_up(attempt, job)
+    is_at_rest = job.is_suspended and is_confirmed and not job.active and not job.terminating
     return is_at_rest and (attempt.state is AttemptState.STOPPING or job.attempt_id == attempt.id)
+
+
+def _was_never_taken_up(attempt: Attempt, job: ObservedJob) -> bool:
+    """Whether the controller that its Job names has let the time for a start go by: nobody else would confirm anything of
+    it, and its GPUs would be kept for ever."""
+    return job.is_run_elsewhere and attempt.stop_reason is Reason.START_TIMEOUT
 
 
 def _lacks_pods(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> bool:
