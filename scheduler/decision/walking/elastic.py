@@ -37,12 +37,15 @@ def widen(index: Index, walk: Walk) -> None:
     starts = walk.starts
     for position, line in starts.widened:
         launch = starts.launches[position]
-        more = _More(index, walk, line, launch.gpu_class, line.spec.topology, is_funded=launch.is_funded)
-        found = more.find(launch.placement, line.pods_max - launch.placement.pods, more.counts(launch.placement))
-        if found is not None:
-            is_borrowed = more.book(launch.workload_id, found)
-            funding = _added(launch.funding, found.shares)
-            starts.widen(position, found.placement, line, funding=funding, is_borrowed=is_borrowed)
+        least = launch.placement.pods
+        more = _More(index, walk, line, launch.gpu_class, line.spec.topology, least, is_funded=launch.is_funded)
+        index.hours.unbook(launch.funding)  # what it holds is rounded once, for all of its pods
+        found = more.find(launch.placement, line.pods_max - least, more.counts(launch.placement))
+        if found is None:
+            index.hours.book(launch.funding)
+            continue
+        is_borrowed = more.book(launch.workload_id, found)
+        starts.widen(position, found.placement, line, funding=found.shares, is_borrowed=is_borrowed)
     starts.widened.clear()
 
 
@@ -96,13 +99,15 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _More:
-    """A look for more pods like those of a line, on one GPU class."""
+    """A look for more pods like those of a line, on one GPU class. `least` are those that it starts with, whose hours are
+    held together with those of the others: none of what runs already, which holds its own."""
 
     index: Index
     walk: Walk
     line: Line
     gpu_class: GpuClassName
     topology: TopologyAsk | None
+    least: int = 0
     is_funded: bool = True
 
     def counts(self, on: Placement) -> IntArray:
@@ -137,7 +142,7 @@ class _More:
         )
 
     def _shares(self, pods: int) -> tuple[FundingShare, ...] | None:
-        """Who pays for so many; None where nobody does, or quota, limits or what is promised to others forbid them.
+        """Who pays, with so many more; None where nobody does, or quota, limits or what is promised to others forbid them.
         Unfunded, nobody needs to, up to the owner's cap."""
         line, starts = self._sized(pods), self.walk.starts
         if self.walk.limited(line, self.gpu_class) is not None:
@@ -155,10 +160,10 @@ class _More:
         return None if isinstance(shares, Shortfall) else shares
 
     def _sized(self, pods: int) -> Line:
-        """A line of so many pods alone: its array counts it already."""
+        """A line of so many pods alone: its array counts it already. Only what it costs is that of all that start."""
         line = self.line
         spec = replace(line.spec, pods=pods, topology=None)
-        cost = need_of(self.index, line, spec, self.gpu_class)
+        cost = need_of(self.index, line, replace(spec, pods=self.least + pods), self.gpu_class)
         shape = self.index.lines.shape(spec)
         return replace(
             line, spec=spec, shape=shape, gpus=spec.gpus, costs=((self.gpu_class, cost),), array=None, members=[]
@@ -249,12 +254,3 @@ def _keeps_from_starting(index: Index, walk: Walk, attempt: Attempt) -> bool:
         and any(workload_id not in started for _, workload_id in line.members)
         for line in index.lines.of_holder(Holder(HolderKind.TEAM, attempt.team))
     )
-
-
-def _added(shares: tuple[FundingShare, ...], more: tuple[FundingShare, ...]) -> tuple[FundingShare, ...]:
-    """What each allowance pays in all, in the order in which they were first drawn on."""
-    sums = {share.allowance_id: share for share in shares}
-    for share in more:
-        known = sums.get(share.allowance_id)
-        sums[share.allowance_id] = share if known is None else replace(known, amount=known.amount + share.amount)
-    return tuple(sums.values())
