@@ -165,8 +165,9 @@ def preemption_paused(pause: Pause, victims: int) -> Ruling:
     return Ruling(Reason.PREEMPTION_PAUSED, {"victims": victims, "by": pause.by, "why": pause.why})
 
 
-def stop_rate(stopped: int, limit: int) -> Ruling:
-    return Ruling(Reason.STOP_RATE, {"stopped": stopped, "limit": limit})
+def stop_rate(gpus: int, stopped: int, limit: int) -> Ruling:
+    """So many would have to be stopped for it, beside those that were."""
+    return Ruling(Reason.STOP_RATE, {"gpus": gpus, "stopped": stopped, "limit": limit})
 
 
 def priority(ahead: WorkloadId, ahead_line: Line, line: Line) -> Ruling:

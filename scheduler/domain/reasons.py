@@ -218,7 +218,8 @@ TEXTS: dict[Reason, ReasonText] = {
         "Waiting: it could preempt {victims:workload|workloads}, but preemption is paused by {by}: {why}."
     ),
     Reason.STOP_RATE: ReasonText(
-        "Waiting: {stopped:GPU was|GPUs were} stopped in ten minutes, the limit is {limit}.",
+        "Waiting: {gpus:GPU|GPUs} would have to be stopped for it, beside {stopped} of the last ten minutes; the limit is "
+        "{limit}.",
         "An operator can allow more with `allot resume preempt`.",
     ),
     Reason.PREEMPTION_DELAY: ReasonText(

@@ -169,7 +169,7 @@ def test_the_brakes_keep_victims_and_say_so() -> None:
     stopped = (Stop(Brake.PREEMPT, Instant(NOW - 1000), 1),)
     plan = decide(snapshot(nodes(node("n1")), wish, by=by, attempts=FULL, stops=stopped))
     assert reasons(plan) == {"u": Reason.STOP_RATE}
-    assert plan.verdicts[0].evidence == {"stopped": 1, "limit": 4}
+    assert plan.verdicts[0].evidence == {"gpus": 4, "stopped": 1, "limit": 4}
 
 
 def test_what_cannot_end_before_the_gang_ahead_could_start_does_not_delay_it() -> None:

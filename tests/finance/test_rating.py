@@ -193,3 +193,20 @@ def test_what_money_paid_is_worth_that_money_and_its_time_is_told() -> None:
     assert posting is not None
     worth = worth_of(CHANGING, posting, ran)
     assert (worth.micro, [part.gpu_ms for part in worth.parts]) == (5, [2_000])
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 47), st.integers(0, 47), st.integers(1, 30), st.integers(0, 59))
+def test_the_dearest_start_of_a_band_is_as_dear_as_that_of_any_of_its_minutes(
+    first: int, length: int, lasts: int, minute: int
+) -> None:
+    known = book(
+        rate("2026-01-01", None, "4.00", off_peak="2.00"), off_peak=OffPeak(hours=frozenset({3, 12, 13, 20}))
+    )
+    rating, begin = Rating(known), Instant(at("2026-01-01") + first * MS_PER_HOUR + minute * 60_000)
+    starts = [Instant(begin + n * MS_PER_HOUR // 2) for n in range(length + 1)]
+    each = [rating.cost(H100, RESEARCH, 2, (start, Instant(start + lasts * MS_PER_HOUR // 2))) for start in starts]
+    found = rating.dearest(H100, RESEARCH, 2, lasts * MS_PER_HOUR // 2, (starts[0], starts[-1]))
+    assert found is not None
+    assert found >= max(cost for cost in each if cost is not None)
+    assert rating.dearest(H100, RESEARCH, 2, 1, (at("2020-01-01"), at("2020-01-02"))) is None

@@ -18,6 +18,7 @@ from scheduler.domain.workloads import AttemptState, Workload
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view
+from scheduler.lifecycle.views.reader import Views
 from tests.decision.builders import attempt
 from tests.lifecycle.build import FULL, H100, SPOT, Company, job_spec, policy
 
@@ -272,3 +273,25 @@ def test_a_class_that_has_room_only_after_another_is_no_choice(company: Company)
     company.world.put_attempts([replace(soon, time_limit_ms=MS_PER_HOUR // 20)])
     assert [each.gpu_class for each in quoted(company, gpu_classes=(H100, A100)).classes] == [A100]
     assert [each.gpu_class for each in quoted(company).classes] == [H100]
+
+
+def test_what_work_may_be_charged_is_told_at_the_dearest_of_its_classes_and_then_at_that_on_which_it_runs(
+    company: Company,
+) -> None:
+    busy(company, of=URGENT.name, a100s=8)
+    views = Views(company.store, company.world)
+    waits = company.submit(gpu_classes=(A100, H100))
+    assert views.workload(company.caller("ada"), waits.id, company.now).asked == 4 * MS_PER_HOUR
+    plan = step(State(), company.world.everything(), company.now)[1]
+    with company.changing() as batch:
+        assert record(batch, plan, company.ids.new) == []
+    started = views.workload(company.caller("ada"), waits.id, company.now)
+    assert (started.gpu_class, started.asked) == (A100, 2 * MS_PER_HOUR)
+
+
+def test_where_no_start_is_foreseen_every_class_is_priced(company: Company) -> None:
+    company.grant("ada", 1)
+    found = quoted(company, gpu_classes=(A100, H100))
+    assert found.starts_from is None
+    prices = [(each.gpu_class, each.asked, each.starts_from) for each in found.classes]
+    assert prices == [(A100, 2 * MS_PER_HOUR, None), (H100, 4 * MS_PER_HOUR, None)]

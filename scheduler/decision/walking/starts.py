@@ -306,7 +306,7 @@ class Starts:
         limit = index.policy.preempt_rate.limit(index.running.gpus)
         stopped = stopped_recently(index.stops, Brake.PREEMPT, index.now) + self.booked.stopped_gpus
         if limit is not None and stopped + found.gpus > limit:
-            return evidence.stop_rate(stopped, limit)
+            return evidence.stop_rate(found.gpus, stopped, limit)
         return None
 
     def undo(self) -> None:

@@ -43,26 +43,31 @@ def show_quote(found: dict[str, Any]) -> None:
         print_table(_CLASSES, rows)
     if found["sooner"]:
         print_text("\nSooner with", style="bold")
-        columns = (Column("CHANGE", width_max=36), Column("STARTS", width_max=26), Column("CHARGED", is_number=True))
+        columns = (Column("CHANGE", width_max=36), _STARTS, Column("CHARGED", is_number=True))
         print_table(columns, [(s["change"], band(s), hours_of(s, "asked")) for s in found["sooner"]])
 
 
+_STARTS = Column("STARTS", width_max=29)
+
 _CLASSES = (
     Column("GPU CLASS", width_max=16),
-    Column("STARTS", width_max=26),
+    _STARTS,
     Column("CHARGED", is_number=True),
     Column("MONEY", is_number=True),
 )
 
 
 def band(found: dict[str, Any]) -> str:
-    """From when until when, or now; a dash where nothing that is known lets it start."""
+    """From when until when, or now; the day is said once where it is the same."""
     if found.get("starts_now"):
         return "now"
     if found["starts_from"] is None:
-        return "not as things stand"
+        return "no start is foreseen"
     first, last = moment(found["starts_from"]), utc(found["starts_until"])
-    return f"about {last}" if utc(found["starts_from"]) == last else f"{first} to {last}"
+    if utc(found["starts_from"]) == last:
+        return f"about {last}"
+    day = first.split()[0]
+    return f"{first} to {last.removeprefix(day).strip()}"
 
 
 def money(found: dict[str, Any], currency: str) -> str:
@@ -75,7 +80,9 @@ def _all_of_it(found: dict[str, Any]) -> str:
 
 
 def _nobody(found: dict[str, Any]) -> str:
-    return f"the booking {found['booking_id']}, inside which it starts" if found["booking_id"] else "nobody pays"
+    if found["booking_id"]:
+        return f"the booking {found['booking_id']}, inside which it starts"
+    return "nobody pays: not enough is left" if found["held_ms"] else "nobody pays"
 
 
 def _payer(payer: dict[str, Any]) -> str:
@@ -85,7 +92,18 @@ def _payer(payer: dict[str, Any]) -> str:
 def _available(found: dict[str, Any]) -> str:
     of_it = f", of which {hours_of(found, 'overdraft')} are overdraft" if found["overdraft_ms"] else ""
     is_pay = any(payer["terms"] for payer in found["payers"])
-    return hours_of(found, "available") + of_it + (", pay counted as what it buys" if is_pay else "")
+    counted_so = ", pay counted as what it buys" if is_pay else ""
+    return hours_of(found, "available") + of_it + counted_so + _enough_for(found)
+
+
+def _enough_for(found: dict[str, Any]) -> str:
+    """Of an array, for how many of its indexes, where not for all."""
+    available, asked, indexes = found["available_ms"], found["asked_ms"], found["indexes"]
+    return (
+        f", enough for {available * indexes // asked:,} of {indexes:,} indexes"
+        if available < asked and indexes > 1
+        else ""
+    )
 
 
 def _answer(found: dict[str, Any]) -> str:

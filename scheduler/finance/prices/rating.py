@@ -123,6 +123,20 @@ class Rating:
             found += (ends - begins) * priced.unit.effective
         return Micro(gpus * found // MS_PER_HOUR)
 
+    def dearest(
+        self, gpu_class: GpuClassName, pool: PoolName, gpus: int, lasts_ms: int, starts: tuple[Instant, Instant]
+    ) -> Micro | None:
+        """The most that so many GPUs cost for so long, whenever of that band they start; None where some of that time has
+        no price. It is most where start or end is at an end of the band, or where the price turns."""
+        first, last = starts
+        turns = [begins for begins, _, _ in self._stretches(gpu_class, pool, first, last + lasts_ms)]
+        inside = {at for turn in turns for at in (turn, turn - lasts_ms) if first < at < last}
+        costs = [
+            self.cost(gpu_class, pool, gpus, (Instant(at), Instant(at + lasts_ms))) for at in {first, last, *inside}
+        ]
+        known = [cost for cost in costs if cost is not None]
+        return max(known) if len(known) == len(costs) else None
+
     def tokens_at(self, model: str, at: Instant) -> TokenRate:
         """What tokens of the model cost then. Raises NotFound (`price-missing`)."""
         rate = self.book.standing_at(at).token_rate_at(model, at)

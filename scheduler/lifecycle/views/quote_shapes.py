@@ -50,8 +50,8 @@ class PayerView:
 class QuoteView:
     """What would become of a workload, or of an array. `starts_from` … `starts_until` is a band and no promise: None where
     nothing that is known lets it start; of an array, for its first index. It starts on whichever of its GPU classes has
-    room first: `classes` are those that may be it, in the order asked, each at its price; what else is said is said of
-    `gpu_class`, the one that has room by the end of the band.
+    room first: `classes` are those that may be it (all, where no room is known), in the order asked, each at its price;
+    what else is said is said of `gpu_class`, the one that has room by the end of the band.
 
     `asked` is what its whole time limit is charged, that of all `indexes` together. `held` is what is held when it starts,
     by each index of its own: of elastic work for as many pods as can be paid for, and nothing where it starts unfunded.
@@ -61,9 +61,9 @@ class QuoteView:
 
     `warning` says that it would start beyond a soft limit of a spend guard; empty where it would not, or has to wait.
     `confirmation` says what its owner would be asked to confirm when they submit it; empty where nothing.
-    `cost_micro` is what is asked in `currency`, at the prices from its start on, where that is not now by the dearer end of
-    the band; None where some of that time has no price. `usual_per_mille` is the share of time limits that the earlier end
-    of the band assumes.
+    `cost_micro` is what is asked in `currency`, at the prices from its start on, by the dearest instant of the band;
+    None where some of that time has no price. `usual_per_mille` is the share of time limits that the earlier end of the
+    band assumes.
     """
 
     starts_now: bool

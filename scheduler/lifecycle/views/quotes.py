@@ -117,10 +117,9 @@ def _quote(world: World, state: State, workload: Workload, now: Instant, *, inde
 
 
 def _of_each_class(world: World, asked: tuple[Workload, int], found: Forecast, now: Instant) -> Iterator[ClassView]:
-    """Those on which it may be the first to find room; where none is known, the one that it is told of. Inside a booking it
-    costs nothing."""
+    """Those on which it may be the first to find room; where no room is known, all. Inside a booking it costs nothing."""
     (workload, indexes), is_paid_for = asked, found.booking_id is not None
-    for name, band in found.choices or ((found.gpu_class, None),):
+    for name, band in found.choices or ((name, None) for name in workload.spec.gpu_classes):
         first, last = band or (None, None)
         yield ClassView(
             name,
@@ -254,17 +253,11 @@ def _whose(world: World, allowance: Allowance) -> str:
 
 
 def _cost(world: World, workload: Workload, start: tuple[GpuClassName, Band], indexes: int) -> int | None:
-    """Micro-units of money for the whole time limit of all indexes on a GPU class, at the prices from the start of the band
-    or, where that is dearer, from its end on; None where some of that time has none."""
+    """Micro-units of money for the whole time limit of all indexes on a GPU class, at the prices from the dearest instant
+    of the band on; None where some of that time has none."""
     book, spec = world.price_book, workload.spec
     pool = world.require_policy().pool_of_team.get(workload.team)
     if book is None or pool is None:
         return None
-    rating, costs = world.ahead.rating(book), []
-    for at in set(start[1]):
-        span = (at, Instant(at + spec.time_limit_ms))
-        cost = rating.cost(start[0], pool.name, indexes * spec.gpus, span)
-        if cost is None:
-            return None
-        costs.append(cost)
-    return max(costs)
+    gpu_class, band = start
+    return world.ahead.rating(book).dearest(gpu_class, pool.name, indexes * spec.gpus, spec.time_limit_ms, band)

@@ -87,6 +87,27 @@ def test_a_quote_of_an_array_tells_what_all_of_it_costs_and_what_each_index_hold
     assert (asked["indexes"], asked["asked_hours"], asked["held_hours"]) == (20, "160.0", "8.0")
 
 
+def test_an_array_of_which_only_some_can_be_paid_says_so(allot: Allot, service: Service) -> None:
+    decided(service)
+    left = allot(*QUOTE, "--json").json["available_ms"] // MS_PER_HOUR
+    lines = allot(*QUOTE, "--array", "2000").out.splitlines()
+    assert f"enough for {left // 8} of 2,000 indexes" in " ".join(line.strip() for line in lines)
+
+
+def test_what_may_start_on_either_class_has_a_line_for_each_within_the_terminal(
+    allot: Allot, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decided(service)
+    found = allot(*QUOTE, "--json").json
+    until = {"starts_from": "2026-11-20T13:00:00Z", "starts_until": "2026-11-20T18:30:00Z"}
+    both = [{**each, **until, "gpu_class": name} for each in found["classes"] for name in ("H100", "A100")]
+    show_quote({**found, **until, "starts_now": False, "classes": both})
+    lines = capsys.readouterr().out.splitlines()
+    table = lines[lines.index("It starts on whichever has room first") + 1 :]
+    assert [line.split("  ")[0] for line in table] == ["GPU CLASS", "H100", "A100"]
+    assert all("2026-11-20 13:00 to 18:30 UTC" in line and len(line) <= WIDTH for line in table[1:])
+
+
 def test_a_gpu_class_may_be_called_class_wherever_one_is_asked_for(allot: Allot, service: Service) -> None:
     decided(service)
     assert allot("quote", "-p", "atlas", "--class", "H100", "-t", "1h", "--json").json["gpu_class"] == "H100"
