@@ -177,7 +177,7 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.BOOKING_AT_RISK: ReasonText(
         "Not kept: {lost} takes no work, and no other place for {gpus} × {gpu_class} is free from {from} on.",
         "It is placed anew as soon as there is room. Giving it back costs nothing, and where it cannot be kept at its "
-        "start it is called off at no cost.",
+        "start it is called off at no cost; in its window, what it lacks is not charged.",
     ),
     Reason.BOOKING_MADE: ReasonText(
         "Booked: {gpus} × {gpu_class} on {nodes} from {from} until {until}; {held_hours} h are held.",

@@ -151,10 +151,11 @@ def _follow_nodes(batch: Batch, attempt: Attempt, at: Instant) -> None:
 
 def _changed(runs: Iterable[PodRun], has: Mapping[NodeName, int], at: Instant) -> dict[NodeName, int]:
     """Of what it has by node, that which its runs do not say."""
-    said = Counter[NodeName | None]()
+    said = Counter[NodeName]()
     for run in runs:
-        said[run.node] += run.gpus if _is_open(run, at) else 0
-    return {name: gpus for name, gpus in has.items() if gpus != said[name]}
+        if run.node is not None and _is_open(run, at):
+            said[run.node] += run.gpus
+    return {name: has.get(name, 0) for name in sorted({*has, *said}) if has.get(name, 0) != said[name]}
 
 
 def _is_open(run: PodRun, at: Instant) -> bool:

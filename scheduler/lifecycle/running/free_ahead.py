@@ -32,7 +32,7 @@ def free_in_window(
     taken: list[tuple[Instant, Instant, int]] = []
     for attempt_id, gpus in list(world.attempts_on.get(name, {}).items()):
         attempt = world.attempts.get(attempt_id)
-        if attempt is not None and attempt_id != without and not attempt.is_inside:
+        if attempt is not None and attempt_id != without and not _is_paid_for(world, attempt, now):
             taken.append((attempt.launched_at, _until(attempt, now), gpus))
     for workload_id, reservation in list(world.reservations.items()):
         workload = world.workloads.get(workload_id)
@@ -68,6 +68,12 @@ def _stands_alone(world: World, attempt: Attempt, booking: Attempt, at: Instant)
     other = world.live_attempt(attempt.booking_id) if attempt.booking_id is not None else None
     is_active = other is not None and other.launched_at <= at < other.booked_until
     return is_active if attempt.is_booking else not is_active
+
+
+def _is_paid_for(world: World, attempt: Attempt, now: Instant) -> bool:
+    """Whether its GPUs are those of the booking that it runs inside, with which it ends."""
+    booking = world.live_attempt(attempt.booking_id) if attempt.is_inside and attempt.booking_id is not None else None
+    return booking is not None and now < booking.booked_until
 
 
 def _until(attempt: Attempt, now: Instant) -> Instant:

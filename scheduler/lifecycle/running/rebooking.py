@@ -1,11 +1,11 @@
-"""Rebooking: a booking whose nodes are lost or cordoned before its start is placed anew, or its owner is told. So is one
+"""Rebooking: a booking whose nodes are lost or cordoned has others in their place, or its owner is told. So has one
 whose nodes are still in use at its start, where others are free.
 
 Its hold stays as it is: the same GPUs for the same time. One that cannot be kept costs nothing to give back, and is
 called off at no cost where that is still so at its start.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from scheduler.domain.cluster import Placement
@@ -41,7 +41,7 @@ def is_at_risk(world: World, booking: Attempt) -> bool:
 
 def is_shaken(world: World, booking: Attempt, now: Instant) -> bool:
     """Whether there is something to do about its nodes: they take no work any more, or do again."""
-    if booking.started_at is not None or not world.nodes:
+    if not world.nodes or now >= booking.booked_until:
         return False
     if not _lost(world, booking):
         return is_at_risk(world, booking)
@@ -49,7 +49,7 @@ def is_shaken(world: World, booking: Attempt, now: Instant) -> bool:
 
 
 def keep_booking(batch: Batch, booking: Attempt) -> Attempt:
-    """Place it anew where it must be and can be; else say that it is not kept."""
+    """Have other nodes in place of what it lost where there are any; else say that it is not kept."""
     world, lost = batch.world, _lost(batch.world, booking)
     if not lost:
         _say(batch, booking, Reason.BOOKING_MOVED, _nodes_of(booking))
@@ -76,7 +76,7 @@ def begin_where_free(batch: Batch, booking: Attempt) -> Attempt:
         for name, pods in booking.placement.pods_by_node
         if free_in_window(world, name, soon, Instant(soon + 1), now, without=booking.id) < pods * booking.pod.gpus
     ]
-    placement = _elsewhere(world, booking, now) if in_use else None
+    placement = _with_others_for(world, booking, in_use, now)
     if placement is None:
         return booking
     moved = replace(booking, placement=placement)
@@ -91,13 +91,33 @@ def is_lost(world: World, booking: Attempt) -> bool:
 
 
 def _elsewhere(world: World, booking: Attempt, now: Instant) -> Placement | None:
+    """Away from what it lost, but for nodes on which work still runs inside: it pays for that there."""
+    left = [name for name in _lost(world, booking) if not _runs_inside(world, booking, name)]
+    return _with_others_for(world, booking, left, now)
+
+
+def _runs_inside(world: World, booking: Attempt, name: NodeName) -> bool:
+    here = [world.attempts.get(each) for each in list(world.attempts_on.get(name, {}))]
+    return any(each is not None and each.is_inside and each.booking_id == booking.workload_id for each in here)
+
+
+def _with_others_for(world: World, booking: Attempt, left: Sequence[NodeName], now: Instant) -> Placement | None:
+    """Where it could stand for the rest of its window if it left these nodes, as far as it must; None where there is no
+    such place, and where it leaves none."""
+    if not left:
+        return None
     start, until = max(now, booking.launched_at), booking.booked_until
+    stays = {name: pods for name, pods in booking.placement.pods_by_node if name not in left}
     free = {
         name: free_in_window(world, name, start, until, now, without=booking.id)
+        - stays.get(name, 0) * booking.pod.gpus
         for name, node in world.nodes.items()
         if may_hold(node, booking.gpu_class)
     }
-    return tightest_first(free, booking.placement.pods, booking.pod.gpus)
+    others = tightest_first(free, booking.placement.pods - sum(stays.values()), booking.pod.gpus)
+    if others is None:
+        return None
+    return Placement(tuple(sorted(Placement(tuple(stays.items())).together_with(others).pods_by_node)))
 
 
 def _lost(world: World, booking: Attempt) -> list[NodeName]:
