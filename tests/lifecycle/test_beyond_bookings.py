@@ -151,9 +151,9 @@ def cycle(company: Company, now: Instant) -> None:
         look_again(batch)
 
 
-def booked(company: Company, begins: int, length: int) -> Workload:
-    wish = BookingWish(H100, BOOKED_GPUS, later(NOON, begins), 1000 * length, None, priority_class=FULL)
-    return company.commands.book(company.caller("ada"), wish, now=NOON)
+def booked(company: Company, begins: int, length: int, since: Instant = NOON) -> Workload:
+    wish = BookingWish(H100, BOOKED_GPUS, later(since, begins), 1000 * length, None, priority_class=FULL)
+    return company.commands.book(company.caller("ada"), wish, now=since)
 
 
 def live(company: Company, length: int, ran: list[Ran], cycles: list[int], next_s: int = 0) -> None:
