@@ -47,12 +47,13 @@ class Claims:
     def _book(self, workload: Workload, reservation: Reservation, sign: int) -> Lines:
         pod = workload.spec.pod
         gpus = sign * reservation.pods * pod.gpus
+        spending, standings = self._counting
+        spending.reserve(workload, reservation, sign)
         if reservation.is_move:
             self._capacity.occupy(reservation.placement, pod, sign)
         else:
             self._capacity.claim(reservation.placement, pod, sign)
-            for each in self._counting:
-                each.reserve(workload, reservation, sign)
+            standings.reserve(workload, reservation, sign)
         pool = self._policy.pool_of_team.get(workload.team)
         if pool is not None:
             self._quotas.promise(pool.name, reservation.gpu_class, gpus)

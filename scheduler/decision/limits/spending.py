@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scheduler.decision.ordering.queue import Line
 from scheduler.decision.placing.ends import latest_end_if_started
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.allowances import Holder, HolderKind
@@ -18,7 +19,7 @@ from scheduler.domain.guards import GuardWindow, PastSpend, SpendGuard, used_by,
 from scheduler.domain.latest import put
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy, PriorityClass
-from scheduler.domain.units import AttemptId, Instant, PerMille, WorkloadId
+from scheduler.domain.units import AttemptId, GpuClassName, Instant, PerMille, WorkloadId
 from scheduler.domain.usage import REORDERED_EVERY_MS
 from scheduler.domain.workloads import Attempt, Workload, WorkloadSpec
 
@@ -133,6 +134,12 @@ class Spending:
         for each in self._each(owner, team, spec, weight, terms):
             key = (each.guard.name, each.guard.holder(owner, team), each.period)
             self._booked[key] = self._booked.get(key, 0) + by * each.needed
+
+    def book_line(self, line: Line, gpu_class: GpuClassName, *, by: int = 1) -> None:
+        """The same of one workload of a line."""
+        if self.guards and line.priority_class is not None:
+            weight = self._policy.gpu_classes[gpu_class].weight
+            self.book(line.owner, line.team, line.spec, weight, line.priority_class, by=by)
 
     def forget(self) -> None:
         """Drop the bookings of a cycle."""

@@ -14,7 +14,7 @@ from scheduler.decision.placing.movable import COMPARED_EVERY_MS, compared_at
 from scheduler.decision.plan import Victim
 from scheduler.decision.preempting.preemption import Found, Move
 from scheduler.decision.preempting.victims import Rule
-from scheduler.decision.walking.movers import Mover, movers, relaunch
+from scheduler.decision.walking.movers import Mover, book, line_of, movers, relaunch, unbook
 from scheduler.decision.walking.shifts import Gang, Shift, cheapest
 from scheduler.decision.walking.starts import Starts
 from scheduler.decision.walking.triage import fund_line
@@ -84,7 +84,7 @@ class Consolidation:
             found = _funded(gang, own, shifts)
             if isinstance(found, Found):
                 return found
-            candidates = self._paying(own, candidates, found)
+            candidates = self._paying(gang, own, candidates, found)
         return None
 
     def _remember(self, gang: Gang, candidates: list[Mover]) -> None:
@@ -96,13 +96,14 @@ class Consolidation:
             room, wanted = index.capacity.changes[gpu_class], _wanted(gang.lane, gang.line)
             index.running.movable.found_nothing(gpu_class, wanted, room, Instant(until))
 
-    def _paying(self, own: tuple[FundingShare, ...], candidates: list[Mover], short: Mover) -> list[Mover]:
+    def _paying(
+        self, gang: Gang, own: tuple[FundingShare, ...], candidates: list[Mover], short: Mover
+    ) -> list[Mover]:
         """Without those whose second start cannot be paid for beside the gang's own; where each alone can be, without
         all of who could not pay for as many as were chosen."""
-        hours = self._index.hours
-        hours.book(own)
+        book(self._index, gang.gpu_class, gang.line, own)
         paying = [each for each in candidates if relaunch(self._index, each, each.attempt.placement) is not None]
-        hours.unbook(own)
+        unbook(self._index, gang.gpu_class, gang.line, own)
         return [each for each in paying if each.payer != short.payer] if short in paying else paying
 
 
@@ -112,22 +113,23 @@ def _wanted(lane: Lane, line: Line) -> object:
 
 
 def _funded(gang: Gang, own: tuple[FundingShare, ...], shifts: list[Shift]) -> Found | Mover:
-    """The moves with the hours that pay for them beside the gang's own; the mover whose owner has not got them."""
+    """The moves with the hours that pay for them beside the gang's own; the mover whose owner has not got them, or is held
+    back by a spend guard."""
     index, table = gang.index, gang.table
-    held = [own]
-    index.hours.book(own)
+    starts = [(gang.line, own)]
     moves: list[Move] = []
+    book(index, gang.gpu_class, *starts[0])
     for shift in shifts:
         launch = relaunch(
             index, shift.mover, Placement(((table.names[shift.to], shift.mover.attempt.placement.pods),))
         )
         if launch is None:
             break
-        index.hours.book(launch.funding)
-        held.append(launch.funding)
+        starts.append((line_of(index, shift.mover), launch.funding))
         moves.append(Move(shift.mover.attempt, launch))
-    for shares in held:
-        index.hours.unbook(shares)
+        book(index, gang.gpu_class, *starts[-1])
+    for each in starts:
+        unbook(index, gang.gpu_class, *each)
     return _found(gang, shifts, moves) if len(moves) == len(shifts) else shifts[len(moves)].mover
 
 

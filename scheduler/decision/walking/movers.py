@@ -10,7 +10,7 @@ from scheduler.decision.placing.fit_table import amounts
 from scheduler.decision.placing.movable import compared_at
 from scheduler.decision.placing.node_use import Amounts
 from scheduler.decision.plan import Launch
-from scheduler.decision.walking.triage import fund_line, need_of
+from scheduler.decision.walking.triage import fund_line, need_of, over_guard
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.policy import Policy
@@ -99,14 +99,25 @@ def line_of(index: Index, mover: Mover) -> Line:
 
 def relaunch(index: Index, mover: Mover, placement: Placement) -> Launch | None:
     """Its launch there, on new holds: those of its attempt last until that has ended. None where its owner has not the
-    hours for both."""
+    hours for both, or a spend guard does not let them use both."""
     attempt, line = mover.attempt, line_of(index, mover)
     shares = _shares(index, line, attempt.gpu_class)
-    if shares is None:
+    if shares is None or over_guard(index, line, attempt.gpu_class) is not None:
         return None
     return Launch(
         attempt.workload_id, attempt.gpu_class, placement, attempt.pool, shares, is_borrowed=attempt.is_borrowed
     )
+
+
+def book(index: Index, gpu_class: GpuClassName, line: Line, shares: tuple[FundingShare, ...]) -> None:
+    """Count a start that is looked at against hours and spend guards."""
+    index.hours.book(shares)
+    index.spending.book_line(line, gpu_class)
+
+
+def unbook(index: Index, gpu_class: GpuClassName, line: Line, shares: tuple[FundingShare, ...]) -> None:
+    index.hours.unbook(shares)
+    index.spending.book_line(line, gpu_class, by=-1)
 
 
 def _shares(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | None:

@@ -240,6 +240,8 @@ class Starts:
         self.booked.count(index.capacity.occupy, launch.placement, attempt.pod, by=1)
         self.booked.count(index.quotas.promise, attempt.pool, attempt.gpu_class, by=attempt.gpus)
         self._book_hours(attempt.owner, launch.funding)
+        again = index.lines.detached(index.launched[attempt.workload_id], is_aged=False)
+        index.spending.book_line(again, attempt.gpu_class)
 
     def _count(
         self,
