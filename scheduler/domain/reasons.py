@@ -116,8 +116,8 @@ TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.QUOTA: ReasonText(
         "Waiting: pool {pool} uses {used} of the {limit} {gpu_class} it may; this needs {needed} more.",
-        "It starts when work of the pool ends, or ask the operator for a larger quota. What alone needs more than the "
-        "pool may have starts only with that, or with fewer GPUs.",
+        "It starts when work of the pool ends, or ask the operator for a larger quota. If it needs more than the whole "
+        "pool may have, only a larger quota or fewer GPUs will help.",
     ),
     Reason.ALLOWANCE_SHORT: ReasonText(
         "Waiting: needs {needed_hours} h, {available_hours} h available for it.",
@@ -135,8 +135,8 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.SPEND_GUARD: ReasonText(
         "Waiting: needs {needed_hours} h of {which} {window}; {used_hours} of the {limit_hours} h that the guard {guard} "
         "lets the {of} use are used or planned.",
-        "It starts in a later {window} or when other work ends early; a shorter time limit may start sooner. What alone "
-        "needs more than the guard allows starts only with that, or with fewer GPUs.",
+        "It starts in a later {window} or when other work ends early; a shorter time limit may start sooner. If it needs "
+        "more than the whole guard allows, only a shorter limit or fewer GPUs will help.",
         "Waiting: needs {needed_hours} h of {which} {window}, more than the guard {guard} leaves of the {limit_hours} h "
         "that it lets the {of} use.",
     ),
