@@ -1,4 +1,4 @@
-"""Whose books a statement is of: an engineer, a team, a project, or the company; and who may see them."""
+"""Whose books, pay or work is asked for: an engineer's, a team's, a project's or the company's; and who may see it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -74,7 +74,7 @@ def owner_for(world: World, caller: Caller, text: str | None) -> Owner:
     """
     if text is None:
         if caller.engineer is None:
-            raise InvalidInput("whose?", where="owner", expected="an engineer", remedy="name one with --owner")
+            raise _nobody_named()
         text = caller.engineer
     prefix, _, rest = text.partition(":")
     kind = next((kind for kind in OwnerKind if kind.value == prefix and rest), None)
@@ -97,6 +97,30 @@ def owner_for(world: World, caller: Caller, text: str | None) -> Owner:
     )
 
 
+def engineer_for(world: World, caller: Caller, named: EngineerId | None) -> Engineer:
+    """The engineer of that id or subject, or else the caller, where the caller may see their pay data.
+
+    Raises NotPermitted (`not-yours`) before it tells who there is.
+    """
+    wanted = named if named is not None else caller.engineer
+    if wanted is None:
+        raise _nobody_named()
+    engineer = _person(world, wanted)
+    if not sees_pay_of(caller, engineer.id if engineer is not None else wanted):
+        raise NotPermitted(
+            "this is somebody else's pay data",
+            code=RefusalCode.NOT_YOURS,
+            expected="the engineer themselves, finance, people or an auditor",
+        )
+    if engineer is None:
+        raise _unknown(OwnerKind.ENGINEER, wanted)
+    return engineer
+
+
+def _nobody_named() -> InvalidInput:
+    return InvalidInput("whose?", where="owner", expected="an engineer", remedy="name one with --owner")
+
+
 def _find(world: World, kind: OwnerKind | None, name: str) -> Owner | None:
     makers = {
         OwnerKind.ENGINEER: _engineer,
@@ -112,10 +136,15 @@ def _find(world: World, kind: OwnerKind | None, name: str) -> Owner | None:
 
 
 def _engineer(world: World, name: str) -> Owner | None:
-    known = world.people.get(EngineerId(name)) or next(
+    known = _person(world, name)
+    return None if known is None else of_engineer(known)
+
+
+def _person(world: World, name: str) -> Engineer | None:
+    """By id, or by subject."""
+    return world.people.get(EngineerId(name)) or next(
         (person for person in list(world.people.values()) if person.subject == name), None
     )
-    return None if known is None else of_engineer(known)
 
 
 def of_engineer(engineer: Engineer) -> Owner:

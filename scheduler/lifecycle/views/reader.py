@@ -5,15 +5,15 @@ from dataclasses import replace
 from functools import partial
 
 from scheduler.decision.state import Explanation, State
-from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.periods import Period, PeriodLength, period_at, period_named
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import PolicyVersion
 from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, NodeName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.asking.submit import SubmissionTerms
 from scheduler.lifecycle.memory.named import named
+from scheduler.lifecycle.memory.period_names import period_of, period_or_day
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.audit_events import AuditEventView, audit_event_view
@@ -26,7 +26,15 @@ from scheduler.lifecycle.views.gpu_conservation import GpuConservationView, gpu_
 from scheduler.lifecycle.views.grant_values import grant_values, package_values
 from scheduler.lifecycle.views.misuses import Misuses, misuses_since
 from scheduler.lifecycle.views.months import SEES_MONTH, month_view
-from scheduler.lifecycle.views.owners import SEES_ALL, SEES_MONEY, owner_for, sees_pay_of, sees_work_of, whose_work
+from scheduler.lifecycle.views.owners import (
+    SEES_ALL,
+    SEES_MONEY,
+    engineer_for,
+    owner_for,
+    sees_pay_of,
+    sees_work_of,
+    whose_work,
+)
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import as_submitted, quote_view, quote_view_of
 from scheduler.lifecycle.views.resting import Resting, reclaims, resting
@@ -84,7 +92,7 @@ class Views:
         owner: EngineerId | None = None,
     ) -> QuoteView:
         """What would become of it, were it submitted now; refused where it would be. Their pay data, so their own."""
-        engineer, (spec, terms) = self._engineer(caller, owner), asked
+        engineer, (spec, terms) = engineer_for(self._world, caller, owner), asked
         with self._store.reading() as books:
             judged = as_submitted(self._world, books, spec, terms, engineer, now)
         return quote_view(self._world, self.state, engineer, judged, now, terms)
@@ -184,7 +192,7 @@ class Views:
     # money
 
     def balance(self, caller: Caller, now: Instant, owner: EngineerId | None = None) -> BalanceView:
-        engineer = self._engineer(caller, owner)
+        engineer = engineer_for(self._world, caller, owner)
         with self._store.reading() as books:
             return balance_view(books, self._world, engineer, now)
 
@@ -192,7 +200,7 @@ class Views:
         self, caller: Caller, period: str | None, now: Instant, owner: str | None = None, lines_max: int = LINES_MAX
     ) -> StatementView:
         whose = owner_for(self._world, caller, owner)
-        found = self._period(period, now)
+        found = period_of(self._world, period, now)
         with self._store.reading() as books:
             return replace(
                 statement_view(books, self._world.price_book, whose, found, self._world.people, lines_max),
@@ -203,27 +211,23 @@ class Views:
     def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
         caller.require(*SEES_MONTH)
         with self._store.reading() as books:
-            return month_view(books, self._world, self._period(period, now), now)
+            return month_view(books, self._world, period_of(self._world, period, now), now)
 
     def conservation(self, caller: Caller, period: str | None, now: Instant) -> ConservationView:
         """Where every GPU-hour of capacity went; the present day where no period is named."""
         caller.require(Role.FINANCE, *SEES_ALL)
-        policy = self._world.require_policy()
-        named = period_named(period, policy.time_zone) if period else None
-        day = period_at(now, PeriodLength.DAY, policy.time_zone)
+        found = period_or_day(self._world, period, now)
         with self._store.reading() as books:
-            return conservation_view(books, named or day, now)
+            return conservation_view(books, found, now)
 
     def gpu_conservation(
         self, caller: Caller, node: NodeName, period: str | None, now: Instant
     ) -> GpuConservationView:
         """The same of a node's single GPUs, hour by hour. Raises NotFound for a node that nobody knows."""
         caller.require(Role.FINANCE, *SEES_ALL)
-        policy = self._world.require_policy()
-        named = period_named(period, policy.time_zone) if period else None
-        day = period_at(now, PeriodLength.DAY, policy.time_zone)
+        found = period_or_day(self._world, period, now)
         with self._store.reading() as books:
-            return gpu_conservation_view(books, node, named or day, now)
+            return gpu_conservation_view(books, node, found, now)
 
     # the platform
 
@@ -347,29 +351,6 @@ class Views:
             memory_used_bytes=found.memory_used_bytes,
             idle_since=self._world.idle_since.get(attempt.id),
         )
-
-    def _engineer(self, caller: Caller, owner: EngineerId | None) -> Engineer:
-        wanted = owner if owner is not None else caller.engineer
-        if wanted is None:
-            raise InvalidInput("whose?", where="owner", expected="an engineer", remedy="name one with --owner")
-        engineer = self._world.people.get(wanted) or next(
-            (person for person in self._world.people.values() if person.subject == wanted), None
-        )
-        if not sees_pay_of(caller, engineer.id if engineer is not None else wanted):
-            raise NotPermitted(
-                "this is somebody else's pay data",
-                code=RefusalCode.NOT_YOURS,
-                expected="the engineer themselves, finance, people or an auditor",
-            )
-        if engineer is None:
-            raise NotFound(f"there is no engineer {wanted!r}", where="owner", code=RefusalCode.UNKNOWN_ENGINEER)
-        return engineer
-
-    def _period(self, name: str | None, now: Instant) -> Period:
-        policy = self._world.require_policy()
-        if name is None:
-            return period_at(now, policy.period, policy.time_zone)
-        return period_named(name, policy.time_zone)
 
     def _rank(self, workload: Workload) -> int | None:
         explanation = self._explanation(workload)
