@@ -153,10 +153,12 @@ def _lines(node: yaml.Node | None, place: str) -> Iterator[tuple[str, int]]:
 
 def _generator(document: Any) -> Generator:
     # Kueue's older files are the list alone; `resourceFlavor` names what here is a GPU class of each cohort's own.
-    may = {"resourceFlavor", "topology"}
+    may = {"resourceFlavor", "topology", "dra"}
     top = _mapping(document, "the file", {"cohorts"}, may) if isinstance(document, dict) else {}
     if "topology" in top:
         raise Misread("topology", "what Kueue places by topology is not measured here; expected a file without")
+    if "dra" in top:
+        raise Misread("dra", "devices that pods claim are not measured here; expected a file without")
     generator = Generator(tuple(_queues(_items(top.get("cohorts", document), "cohorts"))))
     if not generator.workloads:
         raise Misread("cohorts", "no workload is created")
@@ -199,7 +201,16 @@ class _QueuesSet:
     queue: Queue
 
 
-_QUEUES_SET_MAY = {"count", "borrowingLimit", "reclaimWithinCohort", "withinClusterQueue", "workloadsSets"}
+_DEVICE_QUOTAS = {"deviceNominalQuota", "deviceBorrowingLimit"}
+"""Of devices that pods claim: here none does, so they bound nothing, as there."""
+
+_QUEUES_SET_MAY = _DEVICE_QUOTAS | {
+    "count",
+    "borrowingLimit",
+    "reclaimWithinCohort",
+    "withinClusterQueue",
+    "workloadsSets",
+}
 
 
 def _queues_set(described: Any, where: str) -> _QueuesSet:
@@ -228,14 +239,17 @@ def _set(described: Any, where: str) -> WorkloadSet:
     )
 
 
-_TEMPLATE_MAY = {"runtimeMs", "priority", "request", "podCount", "tasConstraint", "tasLevel", "sliceSize"}
-"""Without a level of topology, Kueue makes one pod of a workload, whatever stands in `podCount` and the other two."""
+_TEMPLATE_MAY = {"runtimeMs", "priority", "request", "podCount", "tasConstraint", "tasLevel", "sliceSize", "devices"}
+"""Without a level of topology, Kueue makes one pod of a workload, whatever stands in `podCount` and the other two, and
+takes no `devices`."""
 
 
 def _template(described: Any, where: str) -> WorkloadTemplate:
     item = _mapping(described, where, {"className"}, _TEMPLATE_MAY)
     if item.get("tasLevel"):
         raise Misread(f"{where}.tasLevel", "what Kueue places by topology is not measured here")
+    if _whole(item, "devices", where, absent=0):
+        raise Misread(f"{where}.devices", "devices that pods claim are not measured here")
     request = _gpus(item.get("request", 1), f"{where}.request")
     if not request:
         raise Misread(f"{where}.request", "a workload asks for one GPU at least")

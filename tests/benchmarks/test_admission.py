@@ -92,6 +92,10 @@ BROKEN = {
     "a priority beyond Kubernetes": (changed(priority=10**9 + 1), "priority: 1000000001 is no whole number"),
     "a class of signs": (changed(className="***"), "no letter or digit of ASCII"),
     "pods placed by topology": (changed(tasLevel="rack"), r"workloads\[0\]\.tasLevel: what Kueue places by topology"),
+    "devices that pods claim": (
+        changed(devices=2),
+        r"workloads\[0\]\.devices: devices that pods claim are not measured",
+    ),
     "nothing to create": ({**QUEUES_SET, "count": 0}, "no workload is created"),
 }
 
@@ -146,6 +150,11 @@ def test_what_is_left_out_or_nothing_is_what_it_is_in_kueue(tmp_path: Path) -> N
 def test_several_pods_are_one_without_a_level_of_topology_as_in_kueue(tmp_path: Path) -> None:
     several = changed(podCount=4, tasLevel="", tasConstraint="required", sliceSize=2)
     assert read_generator(_file(tmp_path, several)) == read_generator(_file(tmp_path, changed()))
+
+
+def test_devices_that_nothing_claims_are_passed_over_as_in_kueue(tmp_path: Path) -> None:
+    quotas = {**changed(devices=0), "deviceNominalQuota": "4", "deviceBorrowingLimit": ""}
+    assert read_generator(_file(tmp_path, quotas)) == read_generator(_file(tmp_path, changed()))
 
 
 def test_the_line_of_what_is_wrong_is_told_wherever_it_stands(tmp_path: Path) -> None:
