@@ -58,6 +58,11 @@ BAD = {
         TWO.replace("bao, team: research, tier: senior", "bao, team: research, tier: staff"),
         '4:36: engineers[1].tier: found the unknown name "staff"; expected a tier of the policy: senior',
     ),
+    "a team with a letter that looks like another": (
+        TWO.replace("bao, team: research", "bao, team: r\u0435search"),
+        '4:26: engineers[1].team: found "r\u0435search" (with the character U+0435); expected a name of up to 63 letters, '
+        "digits, '-', '_' or '.', beginning and ending with a letter or digit",
+    ),
     "an unknown role": (
         TWO.replace("[engineer, lead]", "[engineer, boss]"),
         '3:98: engineers[0].roles[1]: found "boss"; '

@@ -137,6 +137,18 @@ BROKEN_RULES: dict[str, tuple[str, str, str]] = {
         "weight_per_mille: 0",
         '3:28: gpu_classes.H100.weight_per_mille: found "0"; expected a whole number from 1 to 20000 (per mille)',
     ),
+    "a key with a letter that looks like another": (
+        "H100: {weight_per_mille",
+        "H100: {w\u0435ight_per_mille",
+        '3:10: gpu_classes.H100: found the unknown key "w\u0435ight_per_mille" (with the character U+0435) '
+        '(did you mean "weight_per_mille"?); '
+        "expected one of weight_per_mille, node_selector, resource, tolerates",
+    ),
+    "a project that nobody could name": (
+        "cohorts:\n",
+        "projects:\n  personal: {team: research}\ncohorts:\n",
+        "15:13: projects.personal: found the name of work that is for no project; expected another name",
+    ),
     "an unknown key": (
         "weight_per_mille: 1000",
         "wieght_per_mille: 1000",

@@ -203,6 +203,12 @@ def quoted(text: str) -> str:
     return f'"{shown[:57]}…"' if len(shown) > 60 else f'"{shown}"'
 
 
+def looks_like(text: str) -> str:
+    """The first letter beyond ASCII as the tail of a message, or nothing: a Cyrillic Н reads as an H, and is none."""
+    letter = next((letter for letter in text if not letter.isascii()), None)
+    return "" if letter is None else f" (with the character U+{ord(letter):04X})"
+
+
 def found(node: Node) -> str:
     """What stands there, for a message."""
     match node:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from scheduler.adapters.policy_files.document import Mapping, Node, Scalar, Sequence, found, quoted
+from scheduler.adapters.policy_files.document import Mapping, Node, Scalar, Sequence, found, looks_like, quoted
 from scheduler.adapters.policy_files.problems import Mark, Problems
 
 T_co = TypeVar("T_co", covariant=True)
@@ -106,7 +106,7 @@ class Choice(Kind[E]):
                     return word
         seen = found(node)
         if isinstance(node, Scalar):
-            seen += did_you_mean(node.text, [word.value for word in self.words])
+            seen += looks_like(node.text) + did_you_mean(node.text, [word.value for word in self.words])
         reading.refuse(node.mark, path, seen, self.expected)
         return None
 
@@ -147,7 +147,8 @@ class Name(Kind[str]):
 
     def read(self, node: Node, path: str, reading: Reading) -> str | None:
         if not isinstance(node, Scalar) or node.is_nothing or not _NAME.fullmatch(node.text):
-            reading.refuse(node.mark, path, found(node), self.expected)
+            seen = found(node) + (looks_like(node.text) if isinstance(node, Scalar) else "")
+            reading.refuse(node.mark, path, seen, self.expected)
             return None
         if self.target:
             reading.references.append(Reference(self.target, node.text, node.mark, path, self.expected))

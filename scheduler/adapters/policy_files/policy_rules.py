@@ -13,6 +13,7 @@ from scheduler.adapters.policy_files.guard_keys import check_guard, check_off_pe
 from scheduler.adapters.policy_files.kinds import Reading, did_you_mean
 from scheduler.adapters.policy_files.sections import Record
 from scheduler.adapters.policy_files.topology_keys import check_levels
+from scheduler.domain.allowances import Purpose
 from scheduler.domain.policy import BorrowWithinCohort, ReclaimWithinCohort, image_is_allowed
 from scheduler.domain.rollover import RolloverRule
 from scheduler.domain.workloads import HoldMode
@@ -39,12 +40,21 @@ def check_rules(policy: Record, reading: Reading) -> None:
     for guard in (policy.find(keys.SPEND_GUARDS) or {}).values():
         check_guard(guard, reading)
     check_levels(policy, reading)
+    _check_projects(policy.find(keys.PROJECTS) or {}, reading)
     _check_sandbox(policy, reading)
     for rule in (policy.find(keys.IDLE_RULES) or {}).values():
         _check_warnings(rule, reading)
     rates = policy.find(keys.RATES)
     if rates is not None:
         _check_rates(rates, reading)
+
+
+def _check_projects(projects: Mapping[str, Record], reading: Reading) -> None:
+    """Who submits with `personal` submits for no project: one of that name could not be asked for, nor its hours used."""
+    personal = projects.get(Purpose.PERSONAL)
+    if personal is not None:
+        seen = "the name of work that is for no project"
+        reading.refuse(personal.mark, f"projects.{Purpose.PERSONAL}", seen, "another name")
 
 
 def _check_references(policy: Record, reading: Reading) -> None:

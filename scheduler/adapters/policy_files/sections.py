@@ -4,7 +4,7 @@ from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from scheduler.adapters.policy_files.document import Mapping, Node, Scalar, found, quoted
+from scheduler.adapters.policy_files.document import Mapping, Node, Scalar, found, looks_like, quoted
 from scheduler.adapters.policy_files.kinds import Kind, Reading, did_you_mean, nearest
 from scheduler.adapters.policy_files.problems import Mark
 
@@ -79,7 +79,9 @@ class Section(Kind[Record]):
         for key, entry in node.entries:
             field = known.get(key.text)
             if field is None:
-                seen = f"the unknown key {quoted(key.text)}{did_you_mean(key.text, list(known))}"
+                seen = (
+                    f"the unknown key {quoted(key.text)}{looks_like(key.text)}{did_you_mean(key.text, list(known))}"
+                )
                 reading.refuse(key.mark, path or "the file", seen, "one of " + ", ".join(known))
                 misspelt.add(nearest(key.text, list(known)))
                 continue
