@@ -48,6 +48,8 @@ EXAMPLES = settings().max_examples // 2
 class Case:
     """What there is, and what is asked."""
 
+    resource: str
+    """Of the second GPU class: whole GPUs, a MIG profile, or shares of one."""
     weight: int
     factor: int
     grants: tuple[tuple[Unit, int], ...]
@@ -72,6 +74,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
     units = st.sampled_from([STANDARD_GPU, STANDARD_GPU, OF_H100, EUR])
     return Case(
+        draw(st.sampled_from(["nvidia.com/gpu", "nvidia.com/mig-1g.10gb", "nvidia.com/gpu.shared"])),
         draw(st.integers(1, 2500)),
         draw(st.integers(1, 2500)),
         tuple(draw(st.lists(st.tuples(units, st.integers(1, 150)), max_size=3))),
@@ -82,7 +85,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 def rules(case: Case) -> Policy:
     known = policy()
-    classes = {**known.gpu_classes, A100: GpuClass(A100, PerMille(case.weight), (("gpu", "a100"),))}
+    classes = {**known.gpu_classes, A100: GpuClass(A100, PerMille(case.weight), (("gpu", "a100"),), case.resource)}
     priorities = {
         name: replace(each, class_factor=PerMille(case.factor)) for name, each in known.priority_classes.items()
     }
