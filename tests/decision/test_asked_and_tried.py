@@ -227,11 +227,11 @@ def test_a_preemption_delay_is_over_early_beside_somebody_alike_whose_is_over(ag
     assert asked(world, workload("w", gpus=8, priority_class=slow)).ruling.reason is reason
 
 
-def test_who_would_stop_others_in_vain_is_told_of_the_delay_as_in_the_queue() -> None:
+def test_who_would_stop_others_in_vain_is_told_of_the_quota_and_of_no_delay_as_in_the_queue() -> None:
     """Its quota is too small for it, whoever is stopped."""
     slow = replace(STANDARD, preemption_delay_ms=600_000)
     running = attempt("r", "n1", gpus=16, priority_class=SPARE)
     rules = policy(pool("red", gpus=8), classes=(URGENT, slow, SPARE))
     world = snapshot(nodes(node("n1", 16)), attempts=[running], balances=[balance("ada")], by=rules)
     one = workload("w", gpus=16, priority_class=slow)
-    assert asked(world, one).ruling.reason is reasons(tried(world, one))[one.id] is Reason.PREEMPTION_DELAY
+    assert asked(world, one).ruling.reason is reasons(tried(world, one))[one.id] is Reason.QUOTA

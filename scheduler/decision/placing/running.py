@@ -36,6 +36,8 @@ class Bucket:
     attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
     elastic: dict[AttemptId, Attempt] = field(default_factory=dict)
     """Those that have pods above their minimum, whether they may be stopped or not."""
+    gpus: int = 0
+    """Of all that may be taken of it."""
     _freed: Freed = field(default_factory=Freed)
 
     def add(self, attempt: Attempt, *, is_stoppable: bool) -> None:
@@ -57,14 +59,6 @@ class Bucket:
     def is_empty(self) -> bool:
         return not (self.attempts or self.elastic)
 
-    @property
-    def gpus(self) -> int:
-        """Of all that may be taken of it."""
-        spared = (
-            attempt.surplus * attempt.pod.gpus for key, attempt in self.elastic.items() if key not in self.attempts
-        )
-        return sum(attempt.gpus for attempt in self.attempts.values()) + sum(spared)
-
     def freed(self, table: FitTable) -> IntArray:
         """What would be freed on each node of its class, were all of it taken. Not to be written to."""
         spared = self.elastic.keys() - self.attempts.keys()
@@ -81,8 +75,10 @@ class Bucket:
     def _change(self, before: Attempt | None, after: Attempt | None) -> None:
         if before is not None and (after is None or before.placement != after.placement):
             self._freed.change(before, -1)
+            self.gpus -= before.gpus
         if after is not None and (before is None or before.placement != after.placement):
             self._freed.change(after, 1)
+            self.gpus += after.gpus
 
 
 def given_back(attempt: Attempt, pods: int) -> Attempt:

@@ -1,7 +1,8 @@
 """The outlook for preemption: how much room there would be if everybody were stopped who may be."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane
@@ -27,6 +28,17 @@ class _Borrowed:
     by_pool: dict[PoolName, IntArray]
 
 
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """Whom a preemptor may take: below which priority of other pools, and how many GPUs of quota that gives back."""
+
+    preemptor: Preemptor
+    below: int | None
+    gpus: int
+    pods: dict[Shape, int] = field(default_factory=dict)
+    """That would fit if all of them ended, as far as it was asked."""
+
+
 class Outlook:
     """Tells which searches for victims are hopeless, so that they are not made.
 
@@ -44,8 +56,8 @@ class Outlook:
         self._cheapest_first: dict[tuple[Bucket, bool, bool], list[Attempt]] = {}
         """By bucket, whether on borrowed quota, and whether to shrink."""
         self._rooms: dict[_Way, IntArray | None] = {}
-        self._most: dict[tuple[PoolName, int, GpuClassName, bool, Shape], int] = {}
-        """Pods of a shape that would fit in a class, by whether it may take back what was lent."""
+        self._reaches: dict[tuple[PoolName, int, GpuClassName, bool], _Reach] = {}
+        """By whether it may take back what was lent."""
         self._own: dict[tuple[PoolName, int, GpuClassName], int] = {}
         """GPUs that may be taken of its own pool, by priority."""
         self._borrowed: dict[tuple[str, GpuClassName, int], _Borrowed] = {}
@@ -73,18 +85,20 @@ class Outlook:
         for gpu_class in gpu_classes:
             takes_back = self.index.quotas.may_reclaim(pool, gpu_class, lane.gpus)
             takes_back = takes_back or self._may_end_within(lane, priority, gpu_class)
-            key = (pool, priority, gpu_class, takes_back, shape)
-            most = self._most.get(key)
-            if most is None:
+            key = (pool, priority, gpu_class, takes_back)
+            reach = self._reaches.get(key)
+            if reach is None:
                 preemptor = preemptor_of(self.index, lane, priority, gpu_class)
-                # Of two rules, the one that reaches higher takes all that the other does.
-                rules = (Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT)[0 if takes_back else 1 :]
-                reaches = (preemptor.takes_across_below(rule) for rule in rules)
-                below = max((each for each in reaches if each is not None), default=None)
-                most = self._most[key] = self._pods_if_all_ended(preemptor, shape, below)
-            if most >= pods:
+                reach = self._reaches[key] = self._reach(preemptor, takes_back=takes_back)
+            if reach.gpus >= self.lacks_of_quota(lane, gpu_class) and self._pods_within(reach, shape) >= pods:
                 return True
         return False
+
+    def lacks_of_quota(self, lane: Lane, gpu_class: GpuClassName) -> int:
+        """GPUs of quota that its next workload lacks, beside what is coming back: of whom it takes as many must come."""
+        own = lane.key.pool
+        coming = sum([gpus for _, gpus in self.ending(self.index.quotas.root_of[own], gpu_class)])
+        return lane.gpus - self.index.quotas.available(own, gpu_class) - coming
 
     def _may_end_within(self, lane: Lane, priority: int, gpu_class: GpuClassName) -> bool:
         """Whether its pool, which is below its nominal quota and would be above it, may not be once all of its own victims
@@ -143,6 +157,30 @@ class Outlook:
             alike = (attempt for attempt in attempts if attempt.is_borrowed is is_borrowed)
             known = self._cheapest_first[key] = sorted(alike, key=self.cost)
         return iter(known)
+
+    def _reach(self, preemptor: Preemptor, *, takes_back: bool) -> _Reach:
+        # Of two rules, the one that reaches higher takes all that the other does.
+        rules = (Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT)[0 if takes_back else 1 :]
+        reaches = (preemptor.takes_across_below(rule) for rule in rules)
+        below = max((each for each in reaches if each is not None), default=None)
+        within = (bucket for _, bucket in preemptor.sources_within(self.index.running) if bucket.pool is not None)
+        gpus = sum([bucket.gpus for bucket in chain(within, self._buckets_across(preemptor, below))])
+        return _Reach(preemptor, below, gpus)
+
+    def _buckets_across(self, preemptor: Preemptor, below: int | None) -> Iterator[Bucket]:
+        """What may be taken of the other pools of its tree that borrow."""
+        own, gpu_class = preemptor.pool.name, preemptor.gpu_class
+        if below is not None:
+            for pool in self.index.quotas.pools_of[self.index.quotas.root_of[own]]:
+                if pool != own and (pool, gpu_class) in self._borrowers:
+                    yield from self.index.running.buckets_below(gpu_class, pool, below)
+
+    def _pods_within(self, reach: _Reach, shape: Shape) -> int:
+        """Pods of a shape that would fit if all of them ended."""
+        known = reach.pods.get(shape)
+        if known is None:
+            known = reach.pods[shape] = self._pods_if_all_ended(reach.preemptor, shape, reach.below)
+        return known
 
     def _pods_if_all_ended(self, preemptor: Preemptor, shape: Shape, below: int | None) -> int:
         way = (preemptor.pool.name, preemptor.priority, preemptor.gpu_class, below)

@@ -95,7 +95,7 @@ def _may_be_enough(outlook: Outlook, lane: Lane, gpu_class: GpuClassName, way: W
     gives back more than the GPUs it has. Most searches that would find nobody end here."""
     quotas, own = outlook.index.quotas, lane.key.pool
     coming = sum(gpus for _, gpus in outlook.ending(quotas.root_of[own], gpu_class))
-    lacking = lane.gpus - quotas.available(own, gpu_class) - coming
+    lacking = outlook.lacks_of_quota(lane, gpu_class)
     above = quotas.over_nominal(own, gpu_class, lane.gpus) - coming if way is Way.ENDS_WITHIN else 0
     for candidate in candidates.everybody():
         part = candidate.part
