@@ -76,7 +76,8 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
         tuple(starts.preemptions),
         tuple(starts.warnings.values()),
     )
-    return state, Plan(now, launches, preemptions, verdicts, tuple(sorted(cycle.lapsed)), tuple(growths), warnings)
+    lapsed, ageing = tuple(sorted(cycle.lapsed)), tuple(index.ageing.beginning())
+    return state, Plan(now, launches, preemptions, verdicts, lapsed, tuple(growths), warnings, ageing)
 
 
 @value(frozen=True, slots=True)

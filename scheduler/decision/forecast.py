@@ -101,7 +101,7 @@ def forecast(index: Index, workload: Workload, assumed: Assumed) -> Forecast:
     """Of a workload that is queued, or that is only asked about."""
     if is_held_back(workload, index.now):
         return _in_time(_held_back(index, workload, assumed), workload)
-    line = index.lines.detached(workload, is_aged=index.is_aged_now(workload))
+    line = index.lines.detached(workload, is_aged=index.ageing.is_old(workload))
     found = _in_time(_of_line(index, workload, line, assumed), workload)
     return replace(found, warning=_warning(index, workload, line, found))
 

@@ -29,7 +29,7 @@ from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.latest import put
-from scheduler.domain.policy import Order, Policy, Pool
+from scheduler.domain.policy import Order, Policy
 from scheduler.domain.terms import Prices, Terms
 from scheduler.domain.units import (
     AllowanceId,
@@ -42,7 +42,6 @@ from scheduler.domain.units import (
     TierName,
     WorkloadId,
 )
-from scheduler.domain.usage import ages_at
 from scheduler.domain.workloads import Attempt, AttemptState, Workload
 
 
@@ -92,7 +91,7 @@ class Index:
         """Cohorts, and pools without one, of whose quota of a class another part is used."""
         self.unheard: set[WorkloadId] = set()
         """Workloads in no line that must be told why: held back, or waiting for their victims."""
-        self._ageing = Ageing()
+        self.ageing = Ageing(policy)
         self._terms: Timers[Holder] = Timers()
         self._own_times: Timers[WorkloadId] = Timers()
         """Of queued workloads: begin times, latest starts, ends of preemption delays."""
@@ -168,13 +167,6 @@ class Index:
         pool = self.policy.pools.get(attempt.pool)
         looks_back = pool is not None and pool.order is Order.FAIR_SHARE
         return self.standings.place(Order.FAIR_SHARE if looks_back else Order.PACE, attempt.owner)
-
-    def is_aged(self, pool: Pool | None, waits_since: Instant, at: Instant) -> bool:
-        """Whether what has waited since then had, at that instant, waited longer than the pool lets anything wait."""
-        return pool is not None and ages_at(waits_since, pool.ageing_ms) <= at
-
-    def is_aged_now(self, workload: Workload) -> bool:
-        return self.is_aged(self.policy.pool_of_team.get(workload.team), workload.waits_since, self.now)
 
     def over_guard(self, line: Line, gpu_class: GpuClassName) -> OverGuard | None:
         """The spend guard that a start of the line on that class would exceed."""
@@ -312,7 +304,9 @@ class Index:
             if reservation == reserved:
                 if workload == known:
                     continue
-                if is_alike(workload, known):
+                if known is not None and is_alike(workload, known) and self.ageing.are_alike(workload, known):
+                    self.ageing.leave(known)
+                    self.ageing.wait(workload, is_in_line=self.lines.line_of(workload_id) is not None)
                     self.queued[workload_id] = workload
                     continue
             if known is not None or reserved is not None:
@@ -329,7 +323,8 @@ class Index:
         line = self.lines.remove(workload_id)
         if line is not None:
             self.moved_lines[line] = None
-            self._ageing.leave(line.pool, self.queued[workload_id].waits_since, workload_id)
+        if workload_id in self.queued:
+            self.ageing.leave(self.queued[workload_id])
 
     def _place(self, workload_id: WorkloadId) -> None:
         """Put a workload where it waits: with its reservation, held back, or in line."""
@@ -349,12 +344,12 @@ class Index:
         else:
             if workload.spec.latest_start is not None:
                 self._own_times.set(Instant(workload.spec.latest_start + 1), workload_id)
-            line, is_new = self.lines.add(workload, is_aged=self.is_aged_now(workload))
+            line, is_new = self.lines.add(workload, is_aged=self.ageing.is_old(workload))
             if line.stops_others_from(workload.waits_since) > self.now:
                 self._own_times.set(line.stops_others_from(workload.waits_since), workload_id)
-            if not line.is_aged:
-                self._ageing.wait(line.pool, workload.waits_since, workload_id)
             (self.dirty_lines if is_new else self.moved_lines)[line] = None
+        if workload is not None:
+            self.ageing.wait(workload, is_in_line=self.lines.line_of(workload_id) is not None)
 
     # --- hours, and what time changes ------------------------------------------------------------------------------
 
@@ -380,9 +375,10 @@ class Index:
 
     def _age(self) -> None:
         """Queues are re-ordered: what has waited too long by now goes where nothing younger is before it."""
-        for workload_id in self._ageing.pop_due(self.now):
-            self._displace(workload_id)
-            self._place(workload_id)
+        for workload_id in self.ageing.pop_due(self.now):
+            if self.lines.line_of(workload_id) is not None:
+                self._displace(workload_id)
+                self._place(workload_id)
 
     def _wake(self) -> None:
         """What time alone changed: allowances that open or expire, begin times and delays, ends of minimum runtimes."""

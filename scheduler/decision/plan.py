@@ -74,7 +74,8 @@ class Verdict:
 
 @value(frozen=True, slots=True)
 class Plan:
-    """One cycle's outcome. `verdicts` are those whose code changed; `lapsed` the reservations that ran out."""
+    """One cycle's outcome. `verdicts` are those whose code changed; `lapsed` the reservations that ran out;
+    `ageing` the workloads that begin to grow old, see `begins_to_age`."""
 
     now: Instant
     launches: tuple[Launch, ...] = ()
@@ -84,7 +85,8 @@ class Plan:
     growths: tuple[Growth, ...] = ()
     warnings: tuple[Verdict, ...] = ()
     """Of those that start beyond a soft limit: said before they are launched."""
+    ageing: tuple[WorkloadId, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not (self.launches or self.preemptions or self.verdicts or self.lapsed or self.growths)
+        return not (self.launches or self.preemptions or self.verdicts or self.lapsed or self.growths or self.ageing)

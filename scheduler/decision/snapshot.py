@@ -48,8 +48,8 @@ class Reservation:
 @dataclass(frozen=True)
 class Snapshot:
     """The world at `now`. `queued` are the workloads that wait, `attempts` those that may occupy GPUs, and `launched` the
-    workloads that these are attempts of: nobody's is moved who is not among them. `prices` are the highest of the time
-    ahead: money pays at these.
+    workloads that these are attempts of: nobody's is moved, or was old at its launch, who is not among them. `prices` are
+    the highest of the time ahead: money pays at these.
 
     `balances` are the open allowances, as of the transaction that read them. `tiers` says which tier's limits an
     engineer is under; who is not named is under the limits for everybody alone. `usage` is what people used in

@@ -46,7 +46,11 @@ class Explanation:
     """Not where its begin time is ahead."""
     is_aged: bool
     ages_at: Instant | None
-    """When it goes before everything younger, if it still waits; None while it waits for others to complete, too."""
+    """When it goes before everything younger, if it still waits; None while it does not grow old, too."""
+    ages_behind: int
+    """How much of its owner's work grows old, or begins to, before it does; 0 where nothing does."""
+    ageing_at_once: int
+    """How much of one engineer's work grows old at once in its pool."""
 
 
 class State:
@@ -119,14 +123,14 @@ class State:
         line = index.lines.line_of(workload_id)
         pool = index.policy.pool_of_team.get(workload.team)
         priority_class = index.policy.priority_classes.get(workload.spec.priority_class)
-        order = pool.order if pool is not None else None
+        order, since = pool.order if pool is not None else None, workload.grows_old_from
         standings = index.standings
         is_placed = order is not None and order is not Order.FIFO
         return Explanation(
             verdict=verdict,
             pool=pool.name if pool is not None else None,
             order=order,
-            rank=self._rank(line, workload_id, workload.waits_since) if line is not None else 0,
+            rank=self._rank(workload_id),
             priority_class=workload.spec.priority_class,
             priority=priority_class.value if priority_class is not None else 0,
             place=standings.place(order, workload.owner) if order is not None and is_placed else None,
@@ -137,9 +141,9 @@ class State:
             waits_since=workload.waits_since,
             waits_already=workload.waits_since <= index.now,
             is_aged=line is not None and line.is_aged,
-            ages_at=ages_at(workload.waits_since, pool.ageing_ms)
-            if pool is not None and not workload.spec.after
-            else None,
+            ages_at=ages_at(since, pool.ageing_ms) if pool is not None and since is not None else None,
+            ages_behind=index.ageing.ahead_of(workload),
+            ageing_at_once=pool.ageing_per_engineer if pool is not None else 0,
         )
 
     def forecast(self, workload: Workload, usual: PerMille, gone: WorkloadId | None = None) -> Forecast | None:
@@ -147,9 +151,11 @@ class State:
         gone; None before the first decision."""
         return forecast(self._index, workload, Assumed(usual, gone)) if self._index is not None else None
 
-    def _rank(self, line: Line, workload_id: WorkloadId, waits_since: Instant) -> int:
-        """1 and those ahead in the pool: line by line, without looking at every workload."""
-        mine = (line.rank, line.standing, waits_since, workload_id)
+    def _rank(self, workload_id: WorkloadId) -> int:
+        """1 and those ahead in the pool: line by line, without looking at every workload. 0 where it stands in none."""
+        line, mine = self.index.lines.line_of(workload_id), self.index.lines.place_of(workload_id)
+        if line is None or mine is None:
+            return 0
         others = self.index.lines.of_pool(line.pool.name) if line.pool is not None else [line]
         return 1 + sum(_ahead_in(other, mine) for other in others)
 

@@ -167,8 +167,9 @@ class Quota:
 class Pool:
     """Guaranteed capacity of teams, with Kueue's meaning. `borrow_threshold` is its maxPriorityThreshold.
 
-    What has waited for `ageing_ms` goes before everything younger, whatever its priority, and is no victim of its
-    own pool's any more: so nothing starves.
+    What has grown old for `ageing_ms` goes before everything younger, whatever its priority, and is no victim of its
+    own pool's any more: so nothing starves. Of one engineer's work `ageing_per_engineer` grow old at once, whoever waits
+    longest: so that a backlog does not push everybody else aside.
     """
 
     name: PoolName
@@ -181,6 +182,7 @@ class Pool:
     borrow_within_cohort: BorrowWithinCohort = BorrowWithinCohort.NEVER
     borrow_threshold: int | None = None
     ageing_ms: int = 7 * MS_PER_DAY
+    ageing_per_engineer: int = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,7 @@ def _pool(item: Pool) -> Terms:
         "cohort": item.cohort or "none",
         "order": item.order.value,
         "ageing_hours": item.ageing_ms // MS_PER_HOUR,
+        "ageing_per_engineer": item.ageing_per_engineer,
         "within_pool": item.within_pool.value,
         "reclaim_within_cohort": item.reclaim_within_cohort.value,
         "borrow_within_cohort": item.borrow_within_cohort.value,

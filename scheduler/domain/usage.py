@@ -8,7 +8,7 @@ from math import exp2, expm1, log
 
 from scheduler.domain.sizes import Stretch, stretches
 from scheduler.domain.units import MS_PER_MINUTE, GpuMs, Instant, PerMille, StandardGpuMs
-from scheduler.domain.workloads import Attempt
+from scheduler.domain.workloads import Attempt, Workload
 
 REORDERED_EVERY_MS = 5 * MS_PER_MINUTE
 """Fair share and age re-order queues at multiples of this, as Slurm's PriorityCalcPeriod does, and not in between."""
@@ -47,9 +47,15 @@ def reordering_at(now: Instant) -> Instant:
     return Instant(now - now % REORDERED_EVERY_MS)
 
 
-def ages_at(waits_since: Instant, ageing_ms: int) -> Instant:
-    """When what has waited since then has waited too long: the first re-ordering at or after that."""
-    return Instant(-(-(waits_since + ageing_ms) // REORDERED_EVERY_MS) * REORDERED_EVERY_MS)
+def begins_to_age(workload: Workload, now: Instant) -> Instant:
+    """Since when it grows old if it begins to now: the last re-ordering, unless it waits for less long. So a cycle more or
+    less between two re-orderings makes nobody older."""
+    return max(workload.waits_since, reordering_at(now))
+
+
+def ages_at(grows_old_from: Instant, ageing_ms: int) -> Instant:
+    """When what grows old since then has waited too long: the first re-ordering at or after that."""
+    return Instant(-(-(grows_old_from + ageing_ms) // REORDERED_EVERY_MS) * REORDERED_EVERY_MS)
 
 
 def use_of(attempt: Attempt, now: Instant, half_life_ms: int) -> int:

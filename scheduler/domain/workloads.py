@@ -212,7 +212,8 @@ class Workload:
     `state_reason` says why it is in its state; `not_before` holds it back (backoff after a failed launch).
     `job_name` in `namespace` is its Job; `retries` counts the Jobs created after the first. `eligible_at` is when it may
     start by its owner's own word, where that was later than its submission: its begin time, the end of what it follows,
-    its last resume.
+    its last resume. `ages_from` is since when it grows old, as was last recorded: of one engineer's work only so much
+    does at once.
     """
 
     id: WorkloadId
@@ -231,12 +232,18 @@ class Workload:
     not_before: Instant = Instant(0)
     version: int = 0
     eligible_at: Instant | None = None
+    ages_from: Instant | None = None
 
     @property
     def waits_since(self) -> Instant:
         """What its age counts from: preemptions and retries do not change it. Else what was submitted, or used, long ago
         would go before everybody without ever having waited."""
         return self.submitted_at if self.eligible_at is None else max(self.submitted_at, self.eligible_at)
+
+    @property
+    def grows_old_from(self) -> Instant | None:
+        """Since when it grows old; None while it does not: too much of its owner's does, or it began to wait anew."""
+        return self.ages_from if self.ages_from is not None and self.ages_from >= self.waits_since else None
 
 
 LASTING: Final = frozenset({"owner", "team", "submitted_at"})

@@ -375,6 +375,7 @@ def _parts(plan: Plan) -> list[Plan]:
             lapsed=plan.lapsed,
             growths=plan.growths,
             warnings=plan.warnings,
+            ageing=plan.ageing,
         ),
         *(Plan(plan.now, launches=part) for part in launches),
         *(Plan(plan.now, verdicts=part) for part in verdicts),

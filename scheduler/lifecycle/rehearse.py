@@ -152,10 +152,11 @@ class Rehearsal:
 
 
 def to_record(plan: Plan) -> Plan:
-    """What of a plan is true though nobody carries it out: why everybody else waits, and what has lapsed."""
+    """What of a plan is true though nobody carries it out: why everybody else waits, who grows old,
+    and what has lapsed."""
     untrue = {Reason.LAUNCHING, Reason.AWAITING_PREEMPTION}
     verdicts = tuple(verdict for verdict in plan.verdicts if verdict.reason not in untrue)
-    return Plan(plan.now, verdicts=verdicts, lapsed=plan.lapsed)
+    return Plan(plan.now, verdicts=verdicts, lapsed=plan.lapsed, ageing=plan.ageing)
 
 
 def _found(workload: Workload, text: str, *, held: int = 0, charged: int = 0, gpu_ms: int = 0) -> Found:

@@ -102,6 +102,7 @@ pools:
     cohort: lab
     order: fifo
     ageing_hours: 72
+    ageing_per_engineer: 5
     within_pool: Never
     reclaim_within_cohort: LowerPriority
     borrow_within_cohort: LowerPriority
@@ -241,6 +242,7 @@ RESEARCH = Pool(
     borrow_within_cohort=BorrowWithinCohort.LOWER_PRIORITY,
     borrow_threshold=50,
     ageing_ms=72 * HOUR_MS,
+    ageing_per_engineer=5,
 )
 SANDBOXES = IdleRule(
     "sandboxes",

@@ -8,6 +8,7 @@ from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.cluster import Placement
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import AllowanceId, AttemptId, Instant, ProjectName
+from scheduler.domain.usage import begins_to_age
 from scheduler.domain.workloads import (
     Attempt,
     AttemptState,
@@ -24,6 +25,9 @@ def recorded(snapshot: Snapshot, plan: Plan) -> Snapshot:
     queued, attempts = dict(snapshot.queued), dict(snapshot.attempts)
     launched = dict(snapshot.launched)
     reservations, balances = dict(snapshot.reservations), dict(snapshot.balances)
+    for workload_id in plan.ageing:
+        waits = queued[workload_id]
+        queued[workload_id] = replace(waits, ages_from=begins_to_age(waits, plan.now))
     for lapsed in plan.lapsed:
         del reservations[lapsed]
     for launch in plan.launches:
@@ -94,7 +98,8 @@ def workload_of(attempt: Attempt) -> Workload:
         min_pods=attempt.elastic.pods_min if attempt.elastic is not None else None,
     )
     submitted_at = attempt.submitted_at if attempt.submitted_at is not None else attempt.launched_at
-    return Workload(attempt.workload_id, attempt.owner, attempt.team, spec, Instant(submitted_at))
+    since = Instant(submitted_at)
+    return Workload(attempt.workload_id, attempt.owner, attempt.team, spec, since, ages_from=since)
 
 
 def _attempt(snapshot: Snapshot, workload: Workload, launch: Launch) -> Attempt:

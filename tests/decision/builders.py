@@ -112,7 +112,7 @@ def workload(
     nodes_with: tuple[tuple[str, str], ...] = (),
     **changes: Any,
 ) -> Workload:
-    """A queued workload, submitted `age` seconds ago, with this many GPUs per pod."""
+    """A queued workload, submitted `age` seconds ago, that grows old since then, with this many GPUs per pod."""
     spec = WorkloadSpec(
         name=name,
         kind=WorkloadKind.JOB,
@@ -124,7 +124,9 @@ def workload(
         pod=PodRequest(gpus, cpu, memory),
         nodes_with=nodes_with,
     )
-    return Workload(WorkloadId(name), EngineerId(owner), TeamName(team), spec, Instant(NOW - age * 1000), **changes)
+    since = Instant(NOW - age * 1000)
+    changes = {"ages_from": since, **changes}
+    return Workload(WorkloadId(name), EngineerId(owner), TeamName(team), spec, since, **changes)
 
 
 def attempt(

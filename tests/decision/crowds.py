@@ -64,6 +64,7 @@ def policies(draw: st.DrawFn) -> Policy:
             pool(name, gpus=draw(mostly(64, 12)), cohort="all"),
             order=order,
             ageing_ms=draw(mostly(10 * MS_PER_HOUR, MS_PER_HOUR // 2)),
+            ageing_per_engineer=draw(mostly(2, 1)),
         )
         for name in ("red", "blue")
     ]

@@ -9,7 +9,7 @@ from scheduler.decision.decide import decide
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.cluster import Node
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_SECOND, Instant, NodeName, WorkloadId
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant, NodeName, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload
 from tests.decision.applying import recorded
 from tests.decision.builders import (
@@ -131,7 +131,7 @@ def _fit(known: dict[NodeName, Node], made: list[Attempt]) -> bool:
 def test_quota_that_a_booking_will_use_and_give_back_is_not_what_an_aged_one_waits_for() -> None:
     """It has its quota when what runs has ended, in twenty hours: until then others may use what is left of it."""
     runs = replace(attempt("r", "n1", gpus=8, running_for=0), time_limit_ms=20 * MS_PER_HOUR)
-    aged = replace(workload("aged", gpus=8), submitted_at=Instant(NOW - 30 * MS_PER_DAY))
+    aged = workload("aged", gpus=8, age=30 * 24 * 3600)
     known = nodes(node("n1"), node("n2"), node("n3"))
     for hours, said in ((19, Reason.LAUNCHING), (21, Reason.PRIORITY)):
         for attempts in ([runs], [runs, booking(on="n3", gpus=4, in_hours=10, hours=2)]):

@@ -232,8 +232,10 @@ def test_what_started_after_waiting_too_long_is_no_victim_of_its_own_pool() -> N
     queued = [workload("urgent", gpus=8, priority_class=URGENT)]
 
     def fallen(waited_hours: int) -> dict[str, list[str]]:
-        known = replace(running, submitted_at=Instant(running.launched_at - waited_hours * MS_PER_HOUR))
-        return victims(decide(snapshot(nodes(node("n1")), queued, by=AGEING, attempts=[known])))
+        waited = workload("r", gpus=8, priority_class=SPARE, age=60 + waited_hours * 3600)
+        known = replace(running, submitted_at=waited.submitted_at)
+        world = snapshot(nodes(node("n1")), queued, by=AGEING, attempts=[known], launched={waited.id: waited})
+        return victims(decide(world))
 
     assert fallen(waited_hours=0) == {"urgent": ["r"]}
     assert fallen(waited_hours=2) == {}

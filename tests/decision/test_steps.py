@@ -50,6 +50,7 @@ def test_steps_over_any_split_of_the_changes_end_where_a_cold_decision_does(data
     assert plan.preemptions == expected.preemptions
     assert plan.growths == expected.growths
     assert plan.lapsed == expected.lapsed
+    assert plan.ageing == expected.ageing
     told = {workload_id: verdict.reason for workload_id, verdict in state.verdicts.items()}
     assert told == {verdict.workload_id: verdict.reason for verdict in expected.verdicts}
     assert explanations(state, last) == explanations(cold(last), last)

@@ -149,6 +149,7 @@ def _pools(draw: st.DrawFn, team: str) -> Pool:
         cohort=draw(st.sampled_from([*map(CohortName, ("all", "all", "part", "part")), None])),
         order=draw(st.sampled_from(Order)),
         ageing_ms=draw(mostly(7 * MS_PER_DAY, 2_000, 400_000)),
+        ageing_per_engineer=draw(mostly(2, 1)),
         within_pool=draw(mostly(WithinPool.LOWER_PRIORITY, *WithinPool)),
         reclaim_within_cohort=draw(mostly(ReclaimWithinCohort.ANY, *ReclaimWithinCohort)),
         borrow_within_cohort=draw(st.sampled_from(BorrowWithinCohort)),
@@ -185,6 +186,7 @@ def workloads(draw: st.DrawFn, name: str) -> Workload:
         not_before=Instant(draw(mostly(0, 0, 0, NOW + 60_000))),
         state_reason=draw(st.sampled_from([Reason.SUBMITTED, Reason.START_TIMEOUT])),
     )
+    made = replace(made, ages_from=draw(mostly(made.ages_from, None)))
     priority = draw(st.sampled_from(["urgent", "standard", "standard", "spare"]))
     spec = replace(
         made.spec,

@@ -1,6 +1,7 @@
 """The worked examples of docs/scheduling.md, computed by the code that decides."""
 
 import re
+from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +14,19 @@ from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.periods import PeriodLength, period_at
 from scheduler.domain.policy import Project
 from scheduler.domain.topology import LevelName, TopologyLevel, topology_ask
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, ProjectName, TeamName, WorkloadId
+from scheduler.domain.units import (
+    MS_PER_DAY,
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    Instant,
+    PerMille,
+    ProjectName,
+    TeamName,
+    WorkloadId,
+)
+from scheduler.domain.usage import reordering_at
 from scheduler.domain.workloads import ElasticTerms
-from tests.decision.applying import workload_of
+from tests.decision.applying import recorded, workload_of
 from tests.decision.builders import (
     NOW,
     SPARE,
@@ -49,9 +60,13 @@ def table(chapter: str) -> list[dict[str, str]]:
     return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
 
 
+def everything(world: Snapshot) -> Changes:
+    fields: dict[str, Any] = {name: getattr(world, name) for name in vars(world) if name != "now"}
+    return Changes(**fields)
+
+
 def cold(world: Snapshot) -> State:
-    everything: dict[str, Any] = {name: getattr(world, name) for name in vars(world) if name != "now"}
-    return step(State(), Changes(**everything), world.now)[0]
+    return step(State(), everything(world), world.now)[0]
 
 
 def in_band(owner: str, band: int) -> AllowanceBalance:
@@ -91,6 +106,36 @@ def test_the_example_of_consolidation_moves_whom_it_says() -> None:
     assert {row["job"]: row["what becomes of it"] for row in rows} == {
         row["job"]: moved.get(WorkloadId(row["job"]), "stays") for row in rows
     }
+
+
+def test_the_example_of_growing_old_does_so_on_those_days() -> None:
+    rows, begins = table("Growing old"), reordering_at(NOW)
+    comes_on: dict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        comes_on[int(row["submitted on day"])].append(row["workload"])
+    world = snapshot(nodes(node("n1", accepts_work=False)), by=policy(pool("red")), now=begins)
+    seen: dict[str, dict[str, str]] = defaultdict(lambda: {"grows old from day": "–", "goes first from day": "–"})
+    for day in range(20):
+        now = Instant(begins + day * MS_PER_DAY)
+        fresh = [workload(name, owner=name[:3], ages_from=None) for name in comes_on[day]]
+        queued = {**world.queued, **{each.id: replace(each, submitted_at=now) for each in fresh}}
+        if day == 4:
+            del queued[WorkloadId("ada-1")]
+        world = replace(world, now=now, queued=queued)
+        state, plan = step(State(), everything(world), now)
+        seen |= {name: {**seen[name], "grows old from day": str(day)} for name in plan.ageing}
+        for name in world.queued:
+            if seen[name]["goes first from day"] == "–" and _is_old(state, name):
+                seen[name]["goes first from day"] = str(day)
+        world = recorded(world, plan)
+
+    assert {row["workload"]: {key: row[key] for key in seen[row["workload"]]} for row in rows} == seen
+    assert state.queue()[:4] == ["ada-2", "ada-3", "bob-1", "ada-4"]
+
+
+def _is_old(state: State, name: WorkloadId) -> bool:
+    known = state.explain(name)
+    return known is not None and known.is_aged
 
 
 def test_the_example_of_the_order_is_in_that_order() -> None:

@@ -169,7 +169,14 @@ def test_a_project_that_is_left_more_because_another_weighs_less_is_raised() -> 
 
 
 UNJUDGED = {
-    "orders and brakes": {"ageing_hours", "borrow_threshold", "default_priority_class", "order", "half_life_hours"},
+    "orders and brakes": {
+        "ageing_hours",
+        "ageing_per_engineer",
+        "borrow_threshold",
+        "default_priority_class",
+        "order",
+        "half_life_hours",
+    },
     "what a start takes": {"hold", "slice_minutes", "grace_max_seconds", "start_timeout_minutes", "topology"},
     "sandboxes": {"default_command", "default_image", "home_gib", "port"},
     "moves": {"lost_max_gpu_minutes", "moves_max"},

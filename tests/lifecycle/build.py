@@ -178,11 +178,12 @@ class Company:
     def launch(
         self, workload: Workload, *shares: FundingShare, node: str = "n0", **fields: object
     ) -> list[WorkloadId]:
-        """Record a plan that launches it there. Returns what was refused."""
+        """Record a plan that launches it there, as one does of what has only come: it begins to grow old, too. Returns what
+        was refused."""
         placement = Placement(((NodeName(node), workload.spec.pods),))
         launch = Launch(workload.id, H100, placement, PoolName("research"), shares, **fields)  # type: ignore[arg-type]
         with self.changing() as batch:
-            return record(batch, Plan(self.now, launches=(launch,)), self.ids.new)
+            return record(batch, Plan(self.now, launches=(launch,), ageing=(workload.id,)), self.ids.new)
 
     def see(self, changes: ClusterChanges) -> None:
         """The cluster reports this. A pod that does not say so was made for its workload's live attempt."""

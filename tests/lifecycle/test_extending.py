@@ -13,8 +13,9 @@ from scheduler.domain.people import Role
 from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant, PoolName, WorkloadId
+from scheduler.domain.usage import ages_at
 from scheduler.lifecycle.asking.booking import BookingWish
-from scheduler.lifecycle.running.record import record, stop_attempt
+from scheduler.lifecycle.running.record import grow_old, record, stop_attempt
 from tests.lifecycle.build import FULL, H100, Company, changes, job_seen, later, pod_seen, policy
 
 A_DAY = SpendGuard("a day", GuardOf.ENGINEER, GuardWindow.DAY, soft=2 * MS_PER_HOUR, hard=9 * MS_PER_HOUR)
@@ -135,8 +136,9 @@ def test_who_lacks_quota_has_it_kept_once_he_has_aged(company: Company) -> None:
     waiting = company.submit("bob")
     with company.changing() as batch:
         batch.say(waiting.id, Reason.QUOTA, {"gpu_class": H100})
+        grow_old(batch, waiting.id, company.now)
     extend(company, job, 1)
-    company.now = Instant(company.now + policy().pools[PoolName("research")].ageing_ms)
+    company.now = ages_at(company.now, policy().pools[PoolName("research")].ageing_ms)
     with pytest.raises(Conflict):
         extend(company, job, 1)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.domain.units import MS_PER_HOUR, Instant, WorkloadId
 from scheduler.lifecycle.views.factors import order_factors
 from tests.decision.builders import NOW, balance, node, nodes, policy, pool, snapshot, workload
 from tests.decision.test_ordering import cold
@@ -37,3 +37,23 @@ def test_nothing_is_said_to_wait_since_an_instant_that_is_ahead(begins: int, exp
     state = cold(snapshot(nodes(node("n1", accepts_work=False)), [one], balances=[balance("ada")]))
     shown = {each.name: each.value for each in order_factors(state.explain(one.id), sees_pay=True)}
     assert shown["age"].startswith(expected)
+
+
+def test_it_is_said_behind_how_many_of_the_same_owner_a_workload_does_not_grow_old_yet() -> None:
+    waiting = [
+        workload("w1"),
+        workload("w2", ages_from=None),
+        workload("w3", ages_from=None),
+        workload("w4", ages_from=None),
+    ]
+    state = cold(snapshot(nodes(node("n1", accepts_work=False)), waiting, by=policy(pool("red"))))
+
+    def ageing(name: str) -> tuple[str, str]:
+        shown = {each.name: each for each in order_factors(state.explain(WorkloadId(name)), sees_pay=True)}
+        return (shown["ageing"].value, shown["ageing"].meaning)
+
+    assert ageing("w2") == ("not yet", "it begins to grow old with the next decision")
+    assert ageing("w4") == (
+        "not yet, behind 3 of the same owner",
+        "of one engineer's work in the pool 2 grow old at once, those that wait longest",
+    )

@@ -12,6 +12,13 @@ ORDER = Field("order", Choice(Order), "order of its queue within a priority", de
 AGEING = Field(
     "ageing_hours", _HOURS, "what has waited that long goes before everything younger, of any priority", default=168
 )
+AGEING_PER_ENGINEER = Field(
+    "ageing_per_engineer",
+    Whole(1, 10_000),
+    "of one engineer's work so much grows old at once: what waits longest",
+    default=2,
+)
+ORDER_OF_POOL = (ORDER, AGEING, AGEING_PER_ENGINEER)
 
 # fair_share
 HALF_LIFE = Field("half_life_hours", _HOURS, "use that old weighs half", default=168)

@@ -19,7 +19,7 @@ from scheduler.adapters.policy_files.consolidation_keys import CONSOLIDATION
 from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, MISUSE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
-from scheduler.adapters.policy_files.order_keys import AGEING, FAIR_SHARE, ORDER
+from scheduler.adapters.policy_files.order_keys import FAIR_SHARE, ORDER_OF_POOL
 from scheduler.adapters.policy_files.retry_keys import RETRY_RULE
 from scheduler.adapters.policy_files.sections import Field, Section
 from scheduler.adapters.policy_files.stop_keys import STOP_RATE, STOP_RATES
@@ -193,7 +193,7 @@ BORROW_THRESHOLD = Field(
 POOL = Section(
     "pools.NAME",
     "Guaranteed capacity of teams, with Kueue's meaning.",
-    (TEAMS, QUOTAS, COHORT_OF_POOL, ORDER, AGEING, WITHIN_POOL, RECLAIM, BORROW, BORROW_THRESHOLD),
+    (TEAMS, QUOTAS, COHORT_OF_POOL, *ORDER_OF_POOL, WITHIN_POOL, RECLAIM, BORROW, BORROW_THRESHOLD),
 )
 
 # limits

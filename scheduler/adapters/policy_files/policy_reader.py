@@ -191,6 +191,7 @@ def _pool(name: str, record: Record) -> Pool:
         cohort=None if cohort is None else CohortName(cohort),
         order=record.value(order_keys.ORDER),
         ageing_ms=record.value(order_keys.AGEING) * MS_PER_HOUR,
+        ageing_per_engineer=record.value(order_keys.AGEING_PER_ENGINEER),
         within_pool=record.value(keys.WITHIN_POOL),
         reclaim_within_cohort=record.value(keys.RECLAIM),
         borrow_within_cohort=record.value(keys.BORROW),

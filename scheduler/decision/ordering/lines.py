@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
-from scheduler.decision.ordering.queue import Line, Party, asked, line_key
+from scheduler.decision.ordering.queue import Line, Member, OrderKey, Party, asked, line_key
 from scheduler.decision.placing.fit_table import Shape
 from scheduler.domain.allowances import Holder, HolderKind, holders_for
 from scheduler.domain.arrays import array_of
@@ -24,7 +24,7 @@ class LineIndex:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._by_key: dict[Hashable, Line] = {}
-        self._of_workload: dict[WorkloadId, tuple[Line, Workload]] = {}
+        self._of_workload: dict[WorkloadId, tuple[Line, Member]] = {}
         self._parties: dict[tuple[EngineerId, TeamName, ProjectName | None], Party] = {}
         self._by_owner: dict[EngineerId, dict[Party, None]] = {}
         self._by_team: dict[TeamName, dict[Party, None]] = {}
@@ -38,6 +38,11 @@ class LineIndex:
         known = self._of_workload.get(workload_id)
         return known[0] if known is not None else None
 
+    def place_of(self, workload_id: WorkloadId) -> OrderKey | None:
+        """Where a workload stands in its pool."""
+        known = self._of_workload.get(workload_id)
+        return (known[0].rank, known[0].standing, *known[1]) if known is not None else None
+
     def add(self, workload: Workload, *, is_aged: bool) -> tuple[Line, bool]:
         """Stand in line. Returns the line, and whether it is new."""
         key = (is_aged, line_key(workload, self.shape(workload.spec)))
@@ -45,8 +50,9 @@ class LineIndex:
         is_new = line is None
         if line is None:
             line = self._by_key[key] = self._new_line(key, workload, is_aged=is_aged)
-        line.add(workload)
-        self._of_workload[workload.id] = (line, workload)
+        member = _member(workload, is_aged=is_aged)
+        line.add(member)
+        self._of_workload[workload.id] = (line, member)
         return line, is_new
 
     def remove(self, workload_id: WorkloadId) -> Line | None:
@@ -54,8 +60,8 @@ class LineIndex:
         known = self._of_workload.pop(workload_id, None)
         if known is None:
             return None
-        line, workload = known
-        line.remove((workload.waits_since, workload.id))
+        line, member = known
+        line.remove(member)
         if not line.members:
             self._forget_line(line)
         return line
@@ -100,7 +106,7 @@ class LineIndex:
         owed = (workload.owner, workload.team, workload.spec.project)
         party = self._parties.get(owed) or Party(workload.owner, workload.team, holders_for(*owed))
         line = self._made((), party, workload, is_aged=is_aged)
-        line.members.append((workload.waits_since, workload.id))
+        line.members.append(_member(workload, is_aged=is_aged))
         return line
 
     def _made(self, key: Hashable, party: Party, workload: Workload, *, is_aged: bool) -> Line:
@@ -167,6 +173,13 @@ class LineIndex:
             for holder in party.holders:
                 _enter(self._by_holder, holder, party)
         return party
+
+
+def _member(workload: Workload, *, is_aged: bool) -> Member:
+    """Its place in a line, by its age. What is aged goes by since when it grew old: else who waited as long beside more of
+    their own would go before everybody else."""
+    since = workload.grows_old_from if is_aged else None
+    return (workload.waits_since if since is None else since, workload.id)
 
 
 def _enter(index: dict[_K, dict[_V, None]], key: _K, value: _V) -> None:

@@ -148,9 +148,9 @@ class Line:
     def team(self) -> TeamName:
         return self.party.team
 
-    def add(self, workload: Workload) -> None:
-        insort(self.members, (workload.waits_since, workload.id))
-        self.newcomers.append(workload.id)
+    def add(self, member: Member) -> None:
+        insort(self.members, member)
+        self.newcomers.append(member[1])
 
     def remove(self, member: Member) -> None:
         position = bisect_left(self.members, member)

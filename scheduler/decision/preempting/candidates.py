@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from heapq import merge
 from typing import NamedTuple
 
+from scheduler.decision.ordering.ageing import was_old
 from scheduler.decision.ordering.queue import Line
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.ends import could_start_after
@@ -110,4 +111,5 @@ class Candidates:
             return bucket.priority != self.line.priority
         if bucket.priority == self.line.priority and theirs <= self.waits_since:
             return False
-        return not self.outlook.index.is_aged(self.line.pool, theirs, attempt.launched_at)
+        launched = self.outlook.index.launched.get(attempt.workload_id)
+        return launched is None or not was_old(self.line.pool, launched, attempt.launched_at)

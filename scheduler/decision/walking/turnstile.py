@@ -107,11 +107,10 @@ class Turnstile:
 
     def _call_overtaken(self, workload_id: WorkloadId) -> None:
         """Have those of its owner's let in that are held back and may be before one that starts."""
-        line = self._index.lines.line_of(workload_id)
+        line, place = self._index.lines.line_of(workload_id), self._index.lines.place_of(workload_id)
         first = self._first_held.get(line.party.owner) if line is not None else None
-        if line is None or first is None:  # what has a reservation was counted when it was made
+        if line is None or place is None or first is None:  # what has a reservation was counted when it was made
             return
-        place = (line.rank, line.standing, self._index.queued[workload_id].waits_since, workload_id)
         is_in_order = line.pool == first[1].pool and _are_sent_back_alike([line, first[1]])
         if is_in_order and place < first[0]:
             return

@@ -98,7 +98,7 @@ SEALED: tuple[Relation, ...] = (
     _relation(
         "workloads",
         "id owner team spec submitted_at state state_reason state_since origin namespace job_name job_uid retries "
-        "not_before version eligible_at",
+        "not_before version eligible_at ages_from",
     ),
     _relation(
         "token_holds",

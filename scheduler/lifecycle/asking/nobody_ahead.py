@@ -1,5 +1,6 @@
 """Nobody ahead: a longer time limit never delays who was promised the same GPUs: a booking, or a reservation."""
 
+from scheduler.decision.ordering.ageing import was_old
 from scheduler.decision.placing.ends import latest_end
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.periods import iso
@@ -90,7 +91,7 @@ def _is_owed_quota(batch: Batch, workload: Workload, attempt: Attempt) -> bool:
     """What has aged has quota kept as well, by its own pool and its cohort."""
     policy = batch.world.require_policy()
     pool, other = policy.pool_of_team.get(workload.team), policy.pools.get(attempt.pool)
-    if pool is None or batch.now - workload.waits_since < pool.ageing_ms:
+    if pool is None or not was_old(pool, workload, batch.now):
         return False
     return pool.name == attempt.pool or (pool.cohort is not None and other is not None and other.cohort is not None)
 

@@ -13,6 +13,7 @@ from scheduler.domain.brakes import Brake
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_MINUTE, AllowanceId, AttemptId, HoldId, Instant, WorkloadId
+from scheduler.domain.usage import begins_to_age
 from scheduler.domain.workloads import Attempt, AttemptState, ElasticTerms, HoldMode, Workload, WorkloadState
 from scheduler.ledger.holding import hold, holds_for, release
 from scheduler.ledger.holds import Hold
@@ -29,6 +30,8 @@ def record(batch: Batch, plan: Plan, new_id: NewId) -> list[WorkloadId]:
     refused: list[WorkloadId] = []
     spent: dict[AllowanceId, int] = {}
     sheltering = Sheltering(batch)
+    for workload_id in plan.ageing:
+        grow_old(batch, workload_id, plan.now)
     for workload_id in plan.lapsed:
         drop_reservation(batch, workload_id)
     for warning in plan.warnings:
@@ -46,6 +49,13 @@ def record(batch: Batch, plan: Plan, new_id: NewId) -> list[WorkloadId]:
         if verdict.workload_id not in refused and _is_news(batch, verdict):
             batch.say(verdict.workload_id, verdict.reason, verdict.evidence)
     return refused
+
+
+def grow_old(batch: Batch, workload_id: WorkloadId, now: Instant) -> None:
+    """It begins to grow old. That is kept through its launch, too: being preempted makes nobody younger."""
+    workload = batch.workload(workload_id)
+    if workload is not None and workload.state is WorkloadState.QUEUED:
+        batch.change_workload(workload, ages_from=begins_to_age(workload, now))
 
 
 def _is_news(batch: Batch, verdict: Verdict) -> bool:

@@ -30,7 +30,19 @@ def order_factors(explanation: Explanation | None, *, sees_pay: bool) -> tuple[F
             "goes before everything younger" if explanation.is_aged else f"goes first from {iso(explanation.ages_at)}"
         )
         factors.append(FactorView("ageing", waits, "what has waited that long waits for nothing younger"))
+    elif explanation.rank:
+        factors.append(_not_ageing(explanation))
     return tuple(factors)
+
+
+def _not_ageing(explanation: Explanation) -> FactorView:
+    if not explanation.ages_behind:
+        return FactorView("ageing", "not yet", "it begins to grow old with the next decision")
+    return FactorView(
+        "ageing",
+        f"not yet, behind {explanation.ages_behind} of the same owner",
+        f"of one engineer's work in the pool {explanation.ageing_at_once} grow old at once, those that wait longest",
+    )
 
 
 def _standing(explanation: Explanation) -> FactorView:

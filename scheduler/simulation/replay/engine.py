@@ -247,6 +247,8 @@ class Replay:
 
     def _apply(self, plan: Plan, now: Instant) -> None:
         attempts = self._attempts
+        for workload_id in plan.ageing:
+            attempts.grow_old(workload_id, now)
         for workload_id in plan.lapsed:
             attempts.lapse(workload_id)
         for launch in plan.launches:

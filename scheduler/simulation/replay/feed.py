@@ -21,6 +21,8 @@ from scheduler.simulation.replay.books import Purse, ReplayBooks
 class Feed:
     books: ReplayBooks
     queued: dict[WorkloadId, Workload | None] = field(default_factory=dict)
+    ageing: dict[WorkloadId, Workload | None] = field(default_factory=dict)
+    """Those of whom nothing is new but that they grow old: that concerns nobody yet, and can wait."""
     attempts: dict[AttemptId, Attempt | None] = field(default_factory=dict)
     launched: dict[WorkloadId, Workload | None] = field(default_factory=dict)
     reservations: dict[WorkloadId, Reservation | None] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class Feed:
         }
         balances.update(dict.fromkeys(self._gone))
         changes = Changes(
-            queued=self.queued,
+            queued={**self.ageing, **self.queued},
             attempts=self.attempts,
             launched=self.launched,
             balances=balances,
@@ -104,7 +106,7 @@ class Feed:
             prices=self.prices,
         )
         self.queued, self.attempts, self.reservations = {}, {}, {}
-        self.launched = {}
+        self.launched, self.ageing = {}, {}
         self.prices = None
         self.usage, self.stops, self.ended, self._has_arrivals = {}, None, [], False
         self._due, self._gone = {}, {}

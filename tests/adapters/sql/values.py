@@ -84,6 +84,7 @@ WORKLOAD = Workload(
     not_before=Instant(3_000),
     version=4,
     eligible_at=Instant(2_500),
+    ages_from=Instant(2_700),
 )
 
 ATTEMPT = Attempt(

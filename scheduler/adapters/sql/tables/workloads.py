@@ -34,6 +34,7 @@ class WorkloadRow(Row, table=True):
     not_before: int = columns.integer()
     version: int = columns.integer()
     eligible_at: int | None = columns.integer()
+    ages_from: int | None = columns.integer()
 
 
 class AttemptRow(Row, table=True):
