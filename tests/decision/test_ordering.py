@@ -265,3 +265,11 @@ def test_every_factor_is_explained() -> None:
     assert (explained.importance, explained.standing) == (500, 7 * STANDING // 500)
     assert explained.ages_at is not None
     assert explained.ages_at >= queued[0].submitted_at + 7 * 24 * MS_PER_HOUR
+
+
+def test_hours_that_begin_later_let_it_start_when_they_begin() -> None:
+    begins = Instant(NOW + MS_PER_HOUR)
+    state = cold(snapshot(nodes(node("n1")), [workload("w")], balances=[balance("ada", starts_at=begins)]))
+
+    assert placements(step(state, Changes(), Instant(begins - 1))[1]) == {}
+    assert placements(step(state, Changes(), begins)[1]) == {"w": {"n1": 1}}
