@@ -15,7 +15,7 @@ from scheduler.domain.brakes import StopRate
 from scheduler.domain.policy import Cohort
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import CohortName, PerMille, PriorityClassName, WorkloadId
-from scheduler.domain.workloads import Workload
+from scheduler.domain.workloads import AttemptState, Workload
 from tests.decision.applying import recorded
 from tests.decision.builders import (
     SPARE,
@@ -235,3 +235,16 @@ def test_who_would_stop_others_in_vain_is_told_of_the_quota_and_of_no_delay_as_i
     world = snapshot(nodes(node("n1", 16)), attempts=[running], balances=[balance("ada")], by=rules)
     one = workload("w", gpus=16, priority_class=slow)
     assert asked(world, one).ruling.reason is reasons(tried(world, one))[one.id] is Reason.QUOTA
+
+
+def test_who_has_enough_coming_free_and_would_wait_for_a_delay_is_told_of_it_as_in_the_queue() -> None:
+    slow = replace(STANDARD, preemption_delay_ms=600_000)
+    ending = attempt("ending", "n1", gpus=8, priority_class=SPARE, state=AttemptState.STOPPING)
+    world = snapshot(
+        nodes(node("n1", 8), node("n2", 8)),
+        attempts=[ending, attempt("runs", "n2", gpus=8, priority_class=SPARE)],
+        balances=[balance("ada")],
+        by=policy(classes=(URGENT, slow, SPARE)),
+    )
+    one = workload("w", gpus=8, priority_class=slow)
+    assert asked(world, one).ruling.reason is reasons(tried(world, one))[one.id] is Reason.PREEMPTION_DELAY

@@ -179,6 +179,15 @@ def test_no_more_is_moved_than_policy_says_and_none_that_is_not_needed() -> None
     assert moves(plan) == {"lump": {"n2": 1}}
 
 
+def test_a_gang_of_two_is_not_helped_by_the_one_move_that_policy_allows() -> None:
+    gang = [workload("gang", gpus=8, pods=2)]
+    crumbs = (saved("a", "n1", 1), saved("b", "n2", 1))
+    roomy = THREE | nodes(node("n3", 7), node("n4", 2))
+
+    assert moves(decide(world(*crumbs, known=roomy, queued=gang, by=moving(moves_max=1)))) == {}
+    assert set(moves(decide(world(*crumbs, known=roomy, queued=gang, by=moving(moves_max=2))))) == {"a", "b"}
+
+
 def test_a_move_that_a_later_one_makes_needless_is_not_made() -> None:
     """The crumb would make room for one pod of two, cheapest of all; the lump makes room for both."""
     known = nodes(node("n1", 8), node("n2", 8), node("n3", 5, cpu=6000), node("n4", 1, cpu=2000))
