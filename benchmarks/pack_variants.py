@@ -46,13 +46,13 @@ def multi_gpu(part: float) -> Variant:
     return vary
 
 
-def constrained(part: float) -> Variant:
-    """So much of the tasks with GPUs run on one or two models alone, drawn by how many nodes have them."""
+def constrained(part: float, models_max: int = 2) -> Variant:
+    """So much of the tasks with GPUs run on one model alone, or on so many at most, drawn by how many nodes have them."""
 
     def vary(pods: Sequence[OpenbPod], nodes: Sequence[OpenbNode], random: Random) -> list[OpenbPod]:
         models = [node.model for node in nodes if node.gpus]
         return [
-            replace(pod, models=tuple(sorted({random.choice(models) for _ in range(random.choice([1, 2]))})))
+            replace(pod, models=tuple(sorted({random.choice(models) for _ in range(random.randint(1, models_max))})))
             if pod.gpus and random.random() < part
             else pod
             for pod in pods
@@ -116,4 +116,6 @@ VARIANTS: dict[str, Variant] = {
     "multi-GPU, models": together(multi_gpu(0.3), constrained(0.3)),
     "CPU x0.5": asking(cpu=0.5),
     "10 % multi, CPU-only x3": together(multi_gpu(0.1), cpu_only(3.0)),
+    "models 100 %": constrained(1.0),
+    "one model each": constrained(1.0, models_max=1),
 }

@@ -15,8 +15,8 @@ from scheduler.simulation.packing.gangs import Gangs
 from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI
 
 KINDS_MAX = 32
-"""What is left of a node is valued by so many kinds of task at most: the cost of an experiment grows with them, and more
-of them told little more (docs/adr/0014-placement-by-worth.md)."""
+"""What is left of a node is valued by so many kinds of task that its model takes at most: the cost of an experiment grows
+with them, and more of them told little more (docs/adr/0014-placement-by-worth.md)."""
 
 GRAIN_MILLI = 200
 """Differences of worth below that decide nothing where CPU is short: it is not GPUs that are. Among equals the first node
@@ -243,11 +243,14 @@ def _pressure(kinds: Sequence[Kind], sorts: Sequence[NodeSort], short: float) ->
 
 
 def _common_kinds(fleet: Fleet, workload: Workload) -> list[Kind]:
-    """Where the tasks are of very many kinds, the commonest of those that ask for GPUs stand for all of them."""
+    """Where the tasks are of very many kinds, those that ask for GPUs and are the commonest on some model stand for all of
+    them. On each model, because of all together a rare one might have none."""
     typical = typical_kinds(workload)
     using = {shape: count for shape, count in typical.items() if shape.gpus}
     mean_memory = _mean_memory(workload)
-    common = dict(list(using.items())[:KINDS_MAX])
+    taken = ([shape for shape in using if not shape.models or model in shape.models] for model in fleet.models)
+    commonest = {shape for shapes in taken for shape in shapes[:KINDS_MAX]}
+    common = {shape: count for shape, count in using.items() if shape in commonest}
     stands_for = sum(using.values()) / (sum(common.values()) * sum(typical.values())) if common else 0.0
     return [
         replace(_kind(fleet, shape, count * stands_for), memory_mib=mean_memory[shape])

@@ -170,3 +170,18 @@ def test_what_only_rare_work_cannot_do_without_is_left_alone_by_the_rest() -> No
         assert chosen is not None
         fleet.place(workload.shapes[kind], *chosen)
     assert {fleet.models[model] for model in fleet.model[fleet.changes].tolist()} == {"G2"}
+
+
+def test_the_rest_of_a_rare_model_is_valued_by_what_it_takes_however_many_kinds_others_take() -> None:
+    """The half of a T4 that is left is as good as made for the next half; the whole one stays whole."""
+    common = [pod(f"p{number}", cpu_milli=1_000 + number % 33, models=("G2",)) for number in range(330)]
+    rare = [*[pod("half", milli=500, models=("T4",))] * 10, *[pod("whole", models=("T4",))] * 10]
+    others = [pod(f"o{number}", 0, cpu_milli=100 + number) for number in range(12)]
+    fleet = Fleet([node("a", 1, model="T4"), node("b", 1, model="T4"), node("c", 8, 96_000)])
+    workload = Workload.of([*common, *rare, *others])
+    half, whole = workload.kinds[330], workload.kinds[340]
+    fleet.place(workload.shapes[half], 1, (0,))
+    best = Best(fleet, workload, Random(0))
+
+    assert best.choose(half) == (1, (0,))
+    assert best.choose(whole) == (0, (0,))

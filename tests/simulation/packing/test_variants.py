@@ -19,6 +19,8 @@ NAMES = [
     "sharing 40 %",
     "multi-GPU 40 %",
     "models 33 %",
+    "models 100 %",
+    "one model each",
     "CPU-only x2.5",
     "CPU-only x4",
     "CPU x3",
