@@ -23,7 +23,7 @@ Project = Annotated[str, typer.Option("--project", "-p", help="A project of the 
 GpuClasses = Annotated[
     str, typer.Option("--gpu-class", "--class", "-c", help="GPU classes in order of preference, with commas between.")
 ]
-TimeLimit = Annotated[str, typer.Option("--time", "-t", help="Time limit of an attempt: 30m, 8h, 1h30m.")]
+TimeLimit = Annotated[str, typer.Option("--time", "-t", help="Time limit of an attempt: 8h, 1h30m, 1-12:00:00.")]
 PriorityClass = Annotated[str | None, typer.Option(help="The policy's default where it is left out.")]
 Grace = Annotated[str, typer.Option(help="What a checkpoint needs after SIGTERM.")]
 MaxRuntime = Annotated[str | None, typer.Option(help="Of all attempts together: 24h.")]

@@ -19,6 +19,11 @@ from scheduler.entrypoints.cli.durations import parse_duration, parse_hours
         ("45s", 45_000),
         ("1d2h3m4s", 93_784_000),
         (" 8H ", 28_800_000),
+        ("1-12", 129_600_000),
+        ("1-12:30", 131_400_000),
+        ("2-00:00:00", 172_800_000),
+        ("12:00:00", 43_200_000),
+        ("0:00:45", 45_000),
     ],
 )
 def test_a_duration_is_milliseconds(text: str, milliseconds: int) -> None:
@@ -43,6 +48,14 @@ def test_a_duration_is_milliseconds(text: str, milliseconds: int) -> None:
         "9223372036854775807h",
         "８h",
         "8 h",
+        "12:00",
+        "1-",
+        "-12",
+        "0-0",
+        "00:00:00",
+        "1:60:00",
+        "1-2h",
+        "1-12:00:00:00",
     ],
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
