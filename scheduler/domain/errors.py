@@ -11,6 +11,7 @@
 HTTP statuses are chosen in one table, in `entrypoints/api/problems.py`; the codes are listed in docs/errors.md.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
 
@@ -117,7 +118,8 @@ class RefusalCode(StrEnum):
 class Refusal(Exception):
     """Something was refused.
 
-    `message` says what was wrong and where, `expected` what would have been right, `remedy` what to do next.
+    `message` says what was wrong and where, `expected` what would have been right, `remedy` what to do next. Where it
+    stands for several things in one file, `each` has them apart, and `message` all of them.
     """
 
     default_code: ClassVar[RefusalCode] = RefusalCode.INVALID_VALUE
@@ -130,6 +132,7 @@ class Refusal(Exception):
         expected: str = "",
         remedy: str = "",
         where: str = "",
+        each: Sequence["Refusal"] = (),
     ) -> None:
         super().__init__(message)
         self.code = code if code is not None else self.default_code
@@ -137,6 +140,7 @@ class Refusal(Exception):
         self.where = where
         self.expected = expected
         self.remedy = remedy
+        self.each = tuple(each)
 
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.message}" if self.where else self.message]

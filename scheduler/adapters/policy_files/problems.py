@@ -55,4 +55,8 @@ class Problems:
 def refusal(name: str, problems: Sequence[Problem], code: RefusalCode) -> InvalidInput:
     """All problems as one refusal, each on a line of its own as `file:line:column: …`."""
     lines = "\n".join(f"{name}:{problem}" for problem in problems)
-    return InvalidInput(lines, code=code, remedy="mend the file and check it again; nothing was changed")
+    each = [
+        InvalidInput(problem.message, code=code, where=f"{name}:{problem.mark.line}:{problem.mark.column}")
+        for problem in problems
+    ]
+    return InvalidInput(lines, code=code, remedy="mend the file and check it again; nothing was changed", each=each)

@@ -46,10 +46,11 @@ def problem(refusal: Refusal, request_id: str = "", others: Sequence[Refusal] = 
         "remedy": refusal.remedy or text.remedy,
         "request_id": request_id,
     }
-    if others:
+    several = refusal.each or ((refusal, *others) if others else ())
+    if several:
         body["errors"] = [
-            {"code": other.code.value, "detail": other.message, "where": other.where, "expected": other.expected}
-            for other in (refusal, *others)
+            {"code": each.code.value, "detail": each.message, "where": each.where, "expected": each.expected}
+            for each in several
         ]
     return body
 

@@ -135,6 +135,14 @@ async def test_a_policy_that_is_none_is_refused_and_the_old_one_stays(as_: Clien
     assert (await as_("ada").get("/v1/policy")).json()["hash"] == before
 
 
+async def test_whatever_is_wrong_with_a_policy_is_listed_with_its_place(as_: Client) -> None:
+    content = b"version: 2\nperiod: fortnight\n"
+    answer = (await as_("olga").put("/v1/policy", params={"name": "bad.yaml"}, content=content)).json()
+    places = [(each["code"], each["where"]) for each in answer["errors"]]
+    assert ("invalid-policy", "bad.yaml:2:9") in places
+    assert answer["detail"].splitlines() == [f"{each['where']}: {each['detail']}" for each in answer["errors"]]
+
+
 async def test_ten_megabytes_of_policy_are_not_read(as_: Client) -> None:
     answer = await as_("olga").put("/v1/policy", params={"name": "big.yaml"}, content=b"# " * 5_000_000)
     assert (answer.status_code, answer.json()["code"]) == (413, "body-too-large")
