@@ -8,8 +8,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from scheduler.decision.decide import step
 from scheduler.decision.plan import Plan
@@ -46,6 +46,8 @@ TAKEN_IN_AT_ONCE = 200
 """Jobs of users that are queued in one transaction."""
 INTENTS_AT_ONCE = 50
 """Launches that are recorded in one transaction, so that no submission waits long for the next one."""
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -363,23 +365,24 @@ def _urgency(action: Action) -> int:
 
 
 def _parts(plan: Plan) -> list[Plan]:
-    """The plan in pieces that a transaction records without keeping others waiting."""
-    if len(plan.launches) <= INTENTS_AT_ONCE and len(plan.verdicts) <= INTENTS_AT_ONCE:
+    """The plan in pieces that a transaction records without keeping others waiting. Who is launched begins to grow old in
+    the transaction that says so; of the others nobody waits to hear it."""
+    if max(len(plan.launches), len(plan.verdicts), len(plan.ageing)) <= INTENTS_AT_ONCE:
         return [plan]
-    launches = [plan.launches[i : i + INTENTS_AT_ONCE] for i in range(0, len(plan.launches), INTENTS_AT_ONCE)]
-    verdicts = [plan.verdicts[i : i + INTENTS_AT_ONCE] for i in range(0, len(plan.verdicts), INTENTS_AT_ONCE)]
-    return [
-        Plan(
-            plan.now,
-            preemptions=plan.preemptions,
-            lapsed=plan.lapsed,
-            growths=plan.growths,
-            warnings=plan.warnings,
-            ageing=plan.ageing,
-        ),
-        *(Plan(plan.now, launches=part) for part in launches),
-        *(Plan(plan.now, verdicts=part) for part in verdicts),
-    ]
+    growing = dict.fromkeys(plan.ageing)
+    parts = [replace(plan, launches=(), verdicts=(), ageing=())]
+    for launches in _in_turn(plan.launches):
+        launched = [each.workload_id for each in launches]
+        parts.append(Plan(plan.now, launches=launches, ageing=tuple(each for each in launched if each in growing)))
+    started = {each.workload_id for each in plan.launches}
+    waiting = tuple(each for each in plan.ageing if each not in started)
+    parts += [Plan(plan.now, verdicts=part) for part in _in_turn(plan.verdicts)]
+    parts += [Plan(plan.now, ageing=part) for part in _in_turn(waiting)]
+    return parts
+
+
+def _in_turn(items: tuple[_T, ...]) -> list[tuple[_T, ...]]:
+    return [items[first : first + INTENTS_AT_ONCE] for first in range(0, len(items), INTENTS_AT_ONCE)]
 
 
 def _nobody_reads(report: CycleReport) -> None:

@@ -59,11 +59,13 @@ def _ended(batch: Batch) -> list[_Ended]:
 
 
 def _over(world: World, now: Instant) -> list[tuple[AllowanceBalance, Instant]]:
-    return [
+    """By id, so that a process that was started meanwhile writes the same in the same order."""
+    over = [
         (balance, expires_at)
         for balance in list(world.balances.values())
         if (expires_at := balance.allowance.expires_at) is not None and expires_at <= now and balance.available > 0
     ]
+    return sorted(over, key=lambda each: each[0].allowance.id)
 
 
 def _left_at_end(batch: Batch, balance: AllowanceBalance, expires_at: Instant) -> int:

@@ -18,6 +18,8 @@ QUOTE = {
     "currency": "EUR",
     "sooner": [],
     "warning": "",
+    "confirmation": "",
+    "classes": [],
 }
 
 
