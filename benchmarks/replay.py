@@ -32,6 +32,10 @@ the example policies (`allot simulate replay --busy 2.5 --days 2`) take 44 s of 
 while those that borrow searched for the same victims twice), 13 s under `conservative` (seed 2; 18) and 11 s under
 `example` (seed 1; 13; all at c58ae12a). Plans and reports are the same.
 
+Where quota is short and room is not, that looking ends early: with 1,000 engineers on 1,200 nodes of which the pools of
+`policies/example.yaml` may use a fifth (`--engineers 1000 --workloads 2700 --days 2 --cycle 60s --nodes FILE`), two days
+take 10 s of processor at af42e725, and took 28 s before.
+
 Making the work and replaying it are timed apart; a cycle comes at most once a minute (`--cycle` of the command). What is
 given as seconds is processor time too, because a busy machine tells little by its clock.
 """
