@@ -15,6 +15,7 @@ from scheduler.entrypoints.cli.workloads import (
     FinishBy,
     GpuClasses,
     Grace,
+    Image,
     MaxRuntime,
     MinPods,
     Owner,
@@ -53,6 +54,7 @@ def quote(
     finish_by: FinishBy = None,
     max_runtime: MaxRuntime = None,
     use_compensation: UseCompensation = False,
+    image: Image = None,
     owner: Owner = None,
     as_json: AsJson = False,
 ) -> None:
@@ -67,6 +69,7 @@ def quote(
         "cpu_milli": cpu * 1000,
         "memory_mib": memory * 1024,
         "uses_compensation": use_compensation,
+        "image": image,
         "owner": owner,
         **asked_of_time(grace, max_runtime, begin, finish_by),
         **asked_of_all(topology, array),

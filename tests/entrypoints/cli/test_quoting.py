@@ -61,6 +61,15 @@ def test_a_quote_is_one_object_as_json_and_refused_as_a_submission_would_be(allo
     assert (refused.code, "B200" in refused.err) == (1, True)
 
 
+@pytest.mark.parametrize("command", [("quote",), ("submit", "--name", "w")])
+def test_a_quote_of_an_image_that_is_not_allowed_is_refused_as_a_submission_would_be(
+    allot: Allot, service: Service, command: tuple[str, ...]
+) -> None:
+    decided(service)
+    refused = allot(*command, *QUOTE[1:], "--image", "evil.example.com/miner:1")
+    assert (refused.code, "[unknown-image " in refused.err) == (1, True)
+
+
 def test_a_quote_takes_the_options_of_a_submission(allot: Allot, service: Service) -> None:
     decided(service)
     first = allot("submit", *QUOTE[1:], "--name", "first", "--image", "registry.example.com/t:1", "--json").json
