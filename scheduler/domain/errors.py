@@ -8,7 +8,7 @@
     ├── Exhausted         an allowance, quota or limit does not cover it
     └── Unavailable       something we depend on cannot answer now; trying again may help
 
-HTTP statuses are chosen in one table, in `entrypoints/api/problems.py`; the codes are listed in docs/errors.md.
+HTTP statuses and what each code means stand in one table, `entrypoints/api/codes.py`.
 """
 
 from collections.abc import Sequence
