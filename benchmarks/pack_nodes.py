@@ -17,7 +17,8 @@ import orjson
 from benchmarks.measured import keep
 from benchmarks.pack import INFLATE, TRACE
 from scheduler.decision.placing.capacity import Capacity
-from scheduler.decision.placing.fit_table import FitTable, Shape
+from scheduler.decision.placing.fit_table import FitTable
+from scheduler.decision.placing.shape import Shape
 from scheduler.domain.cluster import Node, Placement, PodRequest
 from scheduler.domain.units import GpuClassName, NodeName
 from scheduler.simulation.traces.openb import OpenbNode, read_nodes, read_pods

@@ -5,7 +5,8 @@ from heapq import heappop, heappush
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import LaneKey
-from scheduler.decision.placing.fit_table import IntArray, amounts
+from scheduler.decision.placing.fit_table import IntArray
+from scheduler.decision.placing.shape import amounts
 from scheduler.domain.units import GpuClassName, Instant, PerMille
 
 _Freed = list[tuple[int, tuple[int, ...]]]

@@ -6,7 +6,7 @@ from functools import lru_cache
 from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.limits.spending import OverGuard
 from scheduler.decision.ordering.queue import LaneKey, Line, Ruling
-from scheduler.decision.placing.fit_table import Shape
+from scheduler.decision.placing.shape import Shape
 from scheduler.domain.brakes import Pause
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import Shortfall

@@ -22,8 +22,8 @@ from scheduler.decision.ordering.standings import Standings
 from scheduler.decision.ordering.timers import Timers
 from scheduler.decision.placing.capacity import Capacity
 from scheduler.decision.placing.ends import Ends
-from scheduler.decision.placing.fit_table import Shape
 from scheduler.decision.placing.running import Running, counts_for_quota
+from scheduler.decision.placing.shape import Shape
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, Stop

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.placing import fit_table
-from scheduler.decision.placing.fit_table import FitTable, Shape
+from scheduler.decision.placing.fit_table import FitTable
 from scheduler.decision.placing.node_use import CLAIMED, OCCUPIED, STOPPING, NodeUse, empty_use
+from scheduler.decision.placing.shape import Shape
 from scheduler.domain.cluster import Node, PodRequest
 from scheduler.domain.units import GpuClassName, NodeName
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scheduler.decision.placing.capacity import Capacity
-from scheduler.decision.placing.fit_table import Shape
 from scheduler.decision.placing.rest_worth import GPUS_MAX, HALVES, WORTH
+from scheduler.decision.placing.shape import Shape
 from scheduler.domain.cluster import Node, Placement, PodRequest
 from scheduler.domain.units import GpuClassName, NodeName
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
-from scheduler.decision.placing.fit_table import FitTable, Shape
+from scheduler.decision.placing.fit_table import FitTable
+from scheduler.decision.placing.shape import Shape
 from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.cluster import Node, PodRequest

@@ -11,9 +11,10 @@ import numpy as np
 
 from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.placing.ends import latest_end
-from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
+from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.placing.freed import add_freed
 from scheduler.decision.placing.node_use import Amounts
+from scheduler.decision.placing.shape import amounts
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.units import Instant
 from scheduler.domain.workloads import Attempt

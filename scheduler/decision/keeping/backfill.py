@@ -16,7 +16,8 @@ from scheduler.decision.index import Index
 from scheduler.decision.keeping.bookings import Kept, is_active
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.ends import latest_end, latest_end_if_started
-from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
+from scheduler.decision.placing.fit_table import FitTable, IntArray
+from scheduler.decision.placing.shape import amounts
 from scheduler.decision.plan import Launch
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId

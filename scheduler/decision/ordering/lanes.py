@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from typing import TypeVar
 
 from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey
-from scheduler.decision.placing.fit_table import Shape
+from scheduler.decision.placing.shape import Shape
 from scheduler.domain.units import GpuClassName, PoolName
 
 Queue = tuple[PoolName, GpuClassName]

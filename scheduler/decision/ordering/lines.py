@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
 from scheduler.decision.ordering.queue import Line, Member, OrderKey, Party, asked, line_key
-from scheduler.decision.placing.fit_table import Shape
+from scheduler.decision.placing.shape import Shape
 from scheduler.domain.allowances import Holder, HolderKind, holders_for
 from scheduler.domain.arrays import array_of
 from scheduler.domain.policy import Policy

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from scheduler.decision.placing.fit_table import FitTable, Shape, amounts
+from scheduler.decision.placing.fit_table import FitTable
 from scheduler.decision.placing.node_use import CLAIMED, OCCUPIED, STOPPING, NodeUse, empty_use
+from scheduler.decision.placing.shape import Shape, amounts
 from scheduler.domain.cluster import Node, Placement, PodRequest
 from scheduler.domain.latest import put
 from scheduler.domain.topology import TopologyLevel

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
+from scheduler.decision.placing.fit_table import FitTable, IntArray
+from scheduler.decision.placing.shape import amounts
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, Instant
 from scheduler.domain.workloads import Attempt, WorkloadSpec
 

@@ -5,16 +5,16 @@ nodes of one sort with the same room left have the same column, which is reckone
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.decision.placing.node_use import OCCUPIED, Amounts, NodeUse, empty_use, left_on, room_of, size_of
 from scheduler.decision.placing.rest_worth import HALVES, rest_ranks, tightness
+from scheduler.decision.placing.shape import Shape, amounts
 from scheduler.decision.placing.topology import Domains, Tally
 from scheduler.domain.cluster import Node, Placement, PodRequest
-from scheduler.domain.topology import TopologyAsk, TopologyLevel
+from scheduler.domain.topology import TopologyLevel
 from scheduler.domain.units import NodeName
 
 IntArray = NDArray[np.int64]
@@ -25,26 +25,11 @@ _UNBOUNDED = 2**30
 """Pods that fit as far as a resource is concerned of which none is asked."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shape:
-    """What one pod asks of a node, the labels that the node must have, and where it is to stand to the others of its
-    gang. Whoever makes them makes each only once: they are told apart by identity, because they are looked up for every
-    workload that is served."""
-
-    pod: PodRequest
-    nodes_with: tuple[tuple[str, str], ...] = ()
-    topology: TopologyAsk | None = None
-
-
 _Alike = tuple[Amounts, bytes, Amounts]
 """A node's size, which shapes may go there by its labels, and what is available on it."""
 
 _Column = tuple[IntArray, IntArray]
 """By shape: pods that fit, and preference."""
-
-
-def amounts(pod: PodRequest) -> Amounts:
-    return (pod.gpus, pod.cpu_milli, pod.memory_mib)
 
 
 class FitTable:

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
+from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.placing.node_use import Amounts
+from scheduler.decision.placing.shape import amounts
 from scheduler.domain.units import AttemptId, NodeName
 from scheduler.domain.workloads import Attempt
 

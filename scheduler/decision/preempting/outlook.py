@@ -6,8 +6,9 @@ from itertools import chain
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane
-from scheduler.decision.placing.fit_table import FitTable, IntArray, Shape
+from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.placing.running import Bucket
+from scheduler.decision.placing.shape import Shape
 from scheduler.decision.preempting.victims import Preemptor, Rule, Way
 from scheduler.domain.policy import ReclaimWithinCohort
 from scheduler.domain.units import AttemptId, GpuClassName, PoolName

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Line
-from scheduler.decision.placing.fit_table import amounts
 from scheduler.decision.placing.movable import compared_at
 from scheduler.decision.placing.node_use import Amounts
+from scheduler.decision.placing.shape import amounts
 from scheduler.decision.plan import Launch
 from scheduler.decision.walking.triage import fund_line, need_of, over_guard
 from scheduler.domain.cluster import Placement

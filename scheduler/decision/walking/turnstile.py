@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heapreplace
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import LaneKey, Line, OrderKey, Party, Ruling
-from scheduler.decision.placing.fit_table import Shape
+from scheduler.decision.placing.shape import Shape
 from scheduler.decision.walking.triage import is_open, means_of, over_limit, payers_of
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.allowances import HolderKind

@@ -12,7 +12,8 @@ from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow, beside
 from scheduler.decision.keeping.bookings import Kept
-from scheduler.decision.ordering.queue import AGED, Cursor, Lane, Line, OrderKey, Ruling, Withheld
+from scheduler.decision.ordering.cursor import Cursor
+from scheduler.decision.ordering.queue import AGED, Lane, Line, OrderKey, Ruling, Withheld
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import Found, find_victims
 from scheduler.decision.walking.consolidation import Consolidation
