@@ -89,6 +89,9 @@ def create_app(service: Service, elapsed: Callable[[], float] = time.monotonic) 
         generate_unique_id_function=operation_id,
         docs_url=None,
         redoc_url=None,
+        # An address with a slash behind it is another. Sent on, callers would take their tokens to whatever host and
+        # scheme the request seemed to be for.
+        redirect_slashes=False,
     )
     answer_for(app, service, elapsed)
     problems.install(app)

@@ -81,14 +81,16 @@ def token_hash_of(request: Request) -> str | None:
     A header that is there decides alone: a bad token never falls back on the cookie. Raises NotPermitted
     (`cross-site`) where a page of another site uses the session.
     """
-    header = request.headers.get("authorization")
-    if header is not None:
-        scheme, _, token = header.partition(" ")
-        token = token.strip() if scheme.lower() == "bearer" else ""
-    else:
-        token = request.cookies.get(SESSION_COOKIE, "")
-        if token:
-            refuse_other_sites(request)
+    match request.headers.getlist("authorization"):
+        case []:
+            token = request.cookies.get(SESSION_COOKIE, "")
+            if token:
+                refuse_other_sites(request)
+        case [header]:
+            scheme, _, token = header.partition(" ")
+            token = token.strip() if scheme.lower() == "bearer" else ""
+        case _:  # what stands between might have judged the request by another of them than we
+            token = ""
     return hash_of(token) if _TOKEN.fullmatch(token) else None
 
 

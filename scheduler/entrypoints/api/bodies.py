@@ -36,9 +36,10 @@ class _OnceKeyedRequest(Request):
 
 
 def read_once_keyed(text: bytes) -> Any:
-    """The value of a JSON body; NaN and infinities pass. Raises json.JSONDecodeError where it is none or repeats a key."""
+    """The value of a JSON body; NaN and infinities pass. Raises json.JSONDecodeError where it is none or repeats a key,
+    UnicodeDecodeError where it is no UTF-8: Python's reader would take UTF-16, too, which others on the way do not."""
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text.decode("utf-8-sig"), object_pairs_hook=_once)
     except RecursionError as error:
         raise json.JSONDecodeError("it is nested too deeply", "", 0) from error
 

@@ -14,6 +14,7 @@ _SCALARS: Mapping[type, Mapping[str, Any]] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
     int: {"type": "integer"},
+    float: {"type": "number"},
     types.NoneType: {"type": "null"},
 }
 

@@ -34,6 +34,26 @@ async def test_an_amount_that_stands_there_twice_is_none(as_: Client) -> None:
     assert "the key 'amount_ms' stands there twice" in made.json()["detail"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+async def test_a_body_in_another_encoding_than_utf_8_is_told_of_it(as_: Client, encoding: str) -> None:
+    """What checks bodies on the way reads UTF-8, as RFC 8259 has it, and would see nothing in it."""
+    body = '{"name": "train"}'.encode(encoding)
+    answer = await as_("ada").post("/v1/workloads", content=body, headers={"Content-Type": "application/json"})
+    problem = answer.json()
+    assert (answer.status_code, problem["where"], problem["expected"]) == (
+        422,
+        "body",
+        "JSON in UTF-8, not deeply nested",
+    )
+
+
+async def test_an_address_with_a_slash_behind_it_is_none_and_leads_nowhere(as_: Client) -> None:
+    """It led to whatever host the request named."""
+    answer = await as_("ada").get("/v1/workloads/", headers={"Host": "elsewhere.example"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown-address")
+    assert "location" not in answer.headers
+
+
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/yaml", ""])
 async def test_a_body_that_does_not_say_that_it_is_json_is_told_what_to_say(as_: Client, media_type: str) -> None:
     """`curl -d` alone calls it a form."""
@@ -57,6 +77,19 @@ async def test_a_parameter_that_a_route_does_not_have_is_refused(as_: Client, pa
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["expected"]) == (422, "invalid-value", expected)
     assert problem["where"] == (path.partition("?")[2].partition("=")[0] or "query")
+
+
+@pytest.mark.parametrize("asked", ["owner=ada&owner=bao", "owner=ada&owner=ada", "state=queued&limit=1&limit=2"])
+async def test_a_parameter_of_one_value_is_given_once(as_: Client, asked: str) -> None:
+    answer = await as_("ada").get(f"/v1/workloads?{asked}")
+    problem = answer.json()
+    name = "limit" if "limit" in asked else "owner"
+    assert (answer.status_code, problem["code"], problem["where"]) == (422, "invalid-value", name)
+    assert (problem["detail"], problem["expected"]) == (f"{name} stands there twice", "it once")
+
+
+async def test_a_parameter_of_several_values_is_given_several_times(as_: Client) -> None:
+    assert (await as_("ada").get("/v1/workloads?state=queued&state=running")).status_code == 200
 
 
 async def test_who_has_no_token_learns_of_no_parameter(as_: Client) -> None:

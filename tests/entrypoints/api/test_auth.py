@@ -56,6 +56,14 @@ async def test_a_header_that_carries_no_token_of_ours_is_no_sign_in(as_: Client,
     assert answer.status_code == 401
 
 
+async def test_two_tokens_are_none(as_: Client) -> None:
+    """Which of them counts, readers differ in."""
+    ada, bao = (f"Bearer {token_of(name)}" for name in ("ada", "bao"))
+    for first, second in ((ada, bao), (bao, ada), (ada, ada)):
+        headers = [("Authorization", first), ("Authorization", second)]
+        assert (await as_(None).get("/v1/me", headers=headers)).status_code == 401
+
+
 async def test_a_token_that_expired_is_answered_like_an_unknown_one(as_: Client, service: Service) -> None:
     token = new_token()
     expires_at = Instant(NOON + 1000)
