@@ -42,8 +42,9 @@ _STEP = re.compile(r"^[0-9]+([_+][0-9]+)*\..+$")
 _JOB = re.compile(r"^[0-9]+([_+]([0-9]+|\[[^\]]*\]))*$")
 _CLOCK = re.compile(r"^(?:(?:([0-9]{1,6})-)?([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})(?:\.[0-9]+)?$")
 _DAYS_HOURS = re.compile(r"^([0-9]{1,6})-([0-9]{1,9})$")
-_GPU = re.compile(r"^(?:gres[/:])?gpu(?:[:/=](?=[^:=]*[^0-9:=])([^:=]+))?[:=]([0-9]+)(?:\(.*\))?$", re.IGNORECASE)
-"""A type is not of digits alone, which are a count; a slice's begins with one (1g.5gb)."""
+_GRES = re.compile(r"^gres[/:]", re.IGNORECASE)
+_ASIDE = re.compile(r"\([^()]*\)")
+"""Sockets or indexes behind a count, which may have commas between (gpu:a100:4(S:0,1)), or that there is no type."""
 _AMOUNT = re.compile(r"^([0-9]+(?:\.[0-9]+)?)([KMGTP]?)(?:i?B)?([nc]?)$", re.IGNORECASE)
 _MIB = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20, "P": 2**30}
 
@@ -126,6 +127,7 @@ def _read(file: Path, zone: ZoneInfo, leave_out: LeaveOut) -> Iterator[SlurmJob]
             raise invalid(
                 f"{file}:1: JobID", "columns with blanks between them", "what `sacct -P` prints, with | between"
             )
+        _require_header(first, between, file)
         is_closed = first.endswith(between)
         columns = header(first.removesuffix(between).split(between), file, REQUIRED)
         free = [position for position, name in enumerate(columns) if name in FREE_TEXT]
@@ -136,6 +138,19 @@ def _read(file: Path, zone: ZoneInfo, leave_out: LeaveOut) -> Iterator[SlurmJob]
         for _, _, job in rows(lines, columns, file, _Parser(zone), leave_out, remedy):
             if job is not None:
                 yield job
+
+
+def _require_header(first: str, between: str, file: Path) -> None:
+    """Raises InvalidInput where a job stands in the first line, or cells hold what stands between them."""
+    names = first.split(between)
+    if any(_JOB.match(name) or _STEP.match(name) for name in names):
+        raise invalid(
+            f"{file}:1: JobID", "a job", "the names of the columns, as sacct prints them without --noheader"
+        )
+    if between == "," and (lists := [name for name in names if name.endswith(("TRES", "GRES"))]):
+        raise invalid(
+            f"{file}:1: {lists[0]}", "columns with commas between them", "another --delimiter: its cells hold commas"
+        )
 
 
 def _delimiter(first: str) -> str:
@@ -181,7 +196,7 @@ class _Parser:
         if submitted_at is None:
             raise invalid(f"{where}: Submit", quoted(row["Submit"]), "when it was submitted")
         gpus, models = _gpus(row, where)
-        nodes = _count(row, ("NNodes", "AllocNodes", "ReqNodes"), where) or 1
+        nodes = _count(row, ("NNodes", "AllocNodes", "ReqNodes"), where) or _tres(row, "node", where) or 1
         cpus = _count(row, ("AllocCPUS", "NCPUS", "ReqCPUS"), where) or _tres(row, "cpu", where)
         return SlurmJob(
             id=job_id,
@@ -204,7 +219,8 @@ class _Parser:
             cluster=row.get("Cluster", ""),
         )
 
-    def _moment(self, row: Row, column: str, where: str) -> Instant | None:
+    def _moment(self, row: Row, column: str, where: str, fold: int = 0) -> Instant | None:
+        """`fold` 1: the later of the two instants at which a wall clock shows it, where it does so twice."""
         text = row.get(column, "")
         if text.lower() in UNSAID:
             return None
@@ -215,18 +231,20 @@ class _Parser:
             moment = None
         if moment is None or not YEARS[0] <= moment.year <= YEARS[1]:
             raise invalid(f"{where}: {column}", quoted(text), "a time such as 2026-01-31T09:30:00, or Unknown")
-        return to_instant(moment if moment.tzinfo is not None else moment.replace(tzinfo=self._zone))
+        return to_instant(moment if moment.tzinfo is not None else moment.replace(tzinfo=self._zone, fold=fold))
 
     def _ran_ms(self, row: Row, where: str) -> int | None:
         """ElapsedRaw, else Elapsed, else from Start to End; nothing that never started has run."""
         start, end = self._moment(row, "Start", where), self._moment(row, "End", where)
         if "Start" in row and start is None:
             return None
+        if start is not None and end is not None and end < start:
+            end = self._moment(row, "End", where, fold=1) or end
         if start is not None and end is not None and end < start - TWICE_SHOWN_MS:
             raise invalid(f"{where}: End", quoted(row["End"]), f"no sooner than Start, {row['Start']}")
-        if row.get("ElapsedRaw"):
+        if _is_said(row, "ElapsedRaw"):
             return _count(row, ("ElapsedRaw",), where) * MS_PER_SECOND
-        if row.get("Elapsed"):
+        if _is_said(row, "Elapsed"):
             elapsed = _elapsed_ms(row["Elapsed"])
             if elapsed is None:
                 raise invalid(f"{where}: Elapsed", quoted(row["Elapsed"]), "a time such as 1-02:03:04 or 05:00")
@@ -238,6 +256,10 @@ class _Parser:
             found = "nothing that says how long it ran"
             raise invalid(f"{where}: {column}", found, "ElapsedRaw, Elapsed, or Start and End")
         return max(0, end - start)
+
+
+def _is_said(row: Row, column: str) -> bool:
+    return row.get(column, "").lower() not in UNSAID
 
 
 def _state(row: Row) -> str:
@@ -286,25 +308,35 @@ def _count(row: Row, columns: tuple[str, ...], where: str) -> int:
 def _gpus(row: Row, where: str) -> tuple[int, tuple[str, ...]]:
     """GPUs and their models: of what was allocated, else asked for; 0 where neither says so."""
     for column in ("AllocTRES", "ReqTRES", "AllocGRES", "ReqGRES"):
-        total, typed, models = 0, 0, []
-        for item in row.get(column, "").split(","):
-            match = _GPU.match(item.strip())
-            if match is None:
-                continue
-            count = number_of(match[2])
-            if count is None or count > GPUS_MAX:
-                raise invalid(f"{where}: {column}", f"{quoted(match[2])} GPUs", f"at most {GPUS_MAX}")
-            if match[1]:
+        total, typed, models = 0, 0, set()
+        for item in _ASIDE.sub("", row.get(column, "")).split(","):
+            count, model = _gpus_of(item.strip(), f"{where}: {column}")
+            if model and count:
                 typed += count
-                models.append(match[1].strip())
+                models.add(model)
             else:
                 total = max(total, count)
         gpus = max(total, typed)
         if gpus > GPUS_MAX:
             raise invalid(f"{where}: {column}", f"{gpus} GPUs", f"at most {GPUS_MAX}")
         if gpus:
-            return gpus, tuple(sorted(set(models)))
+            return gpus, tuple(sorted(models))
     return 0, ()
+
+
+def _gpus_of(item: str, where: str) -> tuple[int, str]:
+    """How many of what model: `gres/gpu:a100=4`, or `gpu:a100:4` as older versions have it, where `gpu` alone is one.
+    0 of what is no GPU. A model may have several parts, or be of digits alone."""
+    name, tells, amount = item.partition("=")
+    kind, *parts = [part.strip() for part in re.split("[:/]", _GRES.sub("", name))]
+    if kind.lower() != "gpu":
+        return 0, ""
+    if not tells:
+        amount = parts.pop() if parts and parts[-1].isdecimal() else "1"
+    count = number_of(amount.strip())
+    if count is None or count > GPUS_MAX:
+        raise invalid(where, quoted(item), f"GPUs such as gres/gpu:a100=4, at most {GPUS_MAX}")
+    return count, ":".join(part for part in parts if part and part.lower() != "no_consume")
 
 
 def _tres(row: Row, name: str, where: str) -> int:

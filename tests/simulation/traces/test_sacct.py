@@ -81,7 +81,8 @@ def test_what_never_started_has_not_run(tmp_path: Path, text: str) -> None:
         ("gres/gpu=3,gres/gpu:a100=1,gres/gpu:h100=2", 3, ("a100", "h100")),
         ("gres/gpu:nvidia_a100-sxm4-80gb=1,gres/gpumem=0,gres/gpuutil=95", 1, ("nvidia_a100-sxm4-80gb",)),
         ("gres/gpu:1g.5gb=2,cpu=4", 2, ("1g.5gb",)),
-        ("cpu=4,mem=8G", 0, ()),
+        ("gres/gpu:1080=2,gres/gpu:tesla:v100=1", 3, ("1080", "tesla:v100")),
+        ("cpu=4,mem=8G,gres/gpumem=80G,gres/shard=4", 0, ()),
     ],
 )
 def test_gpus_are_read_from_tres(tmp_path: Path, tres: str, gpus: int, models: tuple[str, ...]) -> None:
@@ -89,11 +90,47 @@ def test_gpus_are_read_from_tres(tmp_path: Path, tres: str, gpus: int, models: t
     assert (job.gpus, job.models) == (gpus, models)
 
 
-@pytest.mark.parametrize("gres", ["gpu:a100:2", "gpu:a100:2(S:0-1)", "gres:gpu:a100:2", "gres/gpu:a100=2"])
+@pytest.mark.parametrize(
+    "gres",
+    [
+        *("gpu:a100:2", "gpu:a100:2(S:0-1)", "gpu:a100:2(IDX:0,3)", "gpu:a100:no_consume:2", "gpu:a100,gpu:a100:1"),
+        *("gres:gpu:a100:2", "gres/gpu:a100=2", "GRES:GPU:a100:2"),
+    ],
+)
 def test_gpus_are_read_from_the_gres_of_older_versions(tmp_path: Path, gres: str) -> None:
     header = "JobID|Submit|ElapsedRaw|ReqGRES|ReqMem|ReqCPUS"
     (job,) = read(tmp_path, f"5|2026-01-05T09:00:00|3600|{gres}|4Gc|8", header=header)
     assert (job.gpus, job.models, job.memory_mib) == (2, ("a100",), 32 * 1024)
+
+
+@pytest.mark.parametrize("gres", ["gpu", "gpu:(null):1", "gpu:1(S:0,1)"])
+def test_a_gpu_of_no_type_is_one_of_any_and_one_where_no_count_stands(tmp_path: Path, gres: str) -> None:
+    (job,) = read(tmp_path, f"5|2026-01-05T09:00:00|3600|{gres}", header="JobID|Submit|ElapsedRaw|ReqGRES")
+    assert (job.gpus, job.models) == (1, ())
+
+
+@pytest.mark.parametrize("tres", ["gres/gpu=1.5", "gres/gpu:a100=1K", "gres/gpu=-1", "gres/gpu="])
+def test_gpus_that_cannot_be_counted_are_refused_and_not_taken_for_none(tmp_path: Path, tres: str) -> None:
+    with pytest.raises(InvalidInput, match=r"found '.*'; expected GPUs such as gres/gpu:a100=4") as refused:
+        read(tmp_path, changed(AllocTRES=f"cpu=4,{tres}"))
+    assert refused.value.where.endswith(":2: AllocTRES")
+
+
+def test_nodes_are_read_from_tres_where_no_column_has_them(tmp_path: Path) -> None:
+    row = "5|2026-01-05T09:00:00|3600|gres/gpu=16,node=2"
+    assert read(tmp_path, row, header="JobID|Submit|ElapsedRaw|AllocTRES")[0].nodes == 2
+
+
+def test_a_file_without_its_header_is_told_of_it(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r":1: JobID: found a job; expected .* without --noheader"):
+        read(tmp_path, JOB, header="100.batch|" + JOB.partition("|")[2])
+
+
+def test_commas_between_columns_whose_cells_have_some_are_refused_for_the_file(tmp_path: Path) -> None:
+    """A job's name would be counted from both ends: the row would be read, and wrong."""
+    with pytest.raises(InvalidInput, match=r":1: ReqTRES: found columns with commas between them"):
+        read(tmp_path, JOB.replace("|", ","), header=HEADER.replace("|", ","))
+    assert read(tmp_path, "5,2026-01-05T09:00:00,60", header="JobID,Submit,ElapsedRaw")[0].ran_ms == MS_PER_MINUTE
 
 
 def test_times_are_on_the_wall_clock_of_the_zone_or_seconds(tmp_path: Path) -> None:
@@ -184,7 +221,7 @@ def test_a_file_without_what_is_needed_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_number_beyond_all_bounds_is_told_as_it_stands(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="found '99999999999' GPUs; expected at most 100000"):
+    with pytest.raises(InvalidInput, match=r"found 'gres/gpu=99999999999'; expected GPUs such as .*, at most 100000"):
         read(tmp_path, changed(AllocTRES="gres/gpu=99999999999"))
 
 
@@ -197,6 +234,15 @@ def test_an_end_on_the_hour_that_a_clock_shows_twice_is_no_broken_row(tmp_path: 
     """Summer time ends at 03:00: what began at 02:50 and ended twenty minutes later says that it ended at 02:10."""
     (job,) = read(tmp_path, changed(Start="2026-10-25T02:50:00", End="2026-10-25T02:10:00", Elapsed="00:20:00"))
     assert job.ran_ms == 20 * MS_PER_MINUTE
+
+
+@pytest.mark.parametrize("elapsed", ["", "INVALID"])
+def test_a_run_over_the_hour_that_is_shown_twice_is_as_long_as_it_was(tmp_path: Path, elapsed: str) -> None:
+    file = tmp_path / "sacct.txt"
+    row = changed(Start="2026-10-25T02:50:00", End="2026-10-25T02:10:00", Elapsed=elapsed)
+    file.write_text(f"{HEADER}\n{row}\n")
+    assert read_jobs([file], "Europe/Berlin")[0][0].ran_ms == 20 * MS_PER_MINUTE
+    assert read_jobs([file], "UTC")[0][0].ran_ms == 0, "no clock was turned back there"
 
 
 @pytest.mark.parametrize("between", [";", "\t", "^"])
