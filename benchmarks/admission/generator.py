@@ -104,6 +104,9 @@ QUEUES_MAX = 2_500
 WORKLOADS_MAX = 1_000_000
 """Twenty times what the larger of Kueue's own files creates; a mistyped count fills no memory."""
 
+VALUES_MAX = 250_000
+"""Twice what a file of as many queues as may be would have, each written out with its sets."""
+
 SLUG_MAX = 12
 """Letters of a class that go into a name: with all numbers it stays within the 63 of a Kubernetes label."""
 
@@ -123,8 +126,8 @@ def read_generator(path: Path) -> Generator:
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
+        lines = _lines_of(root)
         document = loader.construct_document(root) if root is not None else None
-        lines = dict(_lines(root, "" if isinstance(document, dict) else "cohorts"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"no YAML: {' '.join(str(error).split())}") from error
     except RecursionError:
@@ -138,10 +141,22 @@ def read_generator(path: Path) -> Generator:
         raise ValueError(f"line {lines.get(place, 1)}: {wrong}") from None
 
 
-def _lines(node: yaml.Node | None, place: str) -> Iterator[tuple[str, int]]:
-    """Of each value of the file its place and the line."""
-    if node is None:
-        return
+def _lines_of(root: yaml.Node | None) -> dict[str, int]:
+    """Of each value of the file its place and the line. Raises ValueError where a key stands twice, of which YAML's readers
+    take one or the other, or where there are more values than any file needs, as aliases of aliases make."""
+    if root is None:
+        return {}
+    lines: dict[str, int] = {}
+    for place, line in _lines(root, "" if isinstance(root, yaml.MappingNode) else "cohorts"):
+        if place in lines:
+            raise ValueError(f"line {line}: {place} stands there twice; expected it once")
+        if len(lines) == VALUES_MAX:
+            raise ValueError(f"line {line}: more than {VALUES_MAX} values, aliases written out; expected fewer")
+        lines[place] = line
+    return lines
+
+
+def _lines(node: yaml.Node, place: str) -> Iterator[tuple[str, int]]:
     yield place, node.start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:

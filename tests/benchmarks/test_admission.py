@@ -114,6 +114,28 @@ def test_what_is_no_generator_file_is_refused(tmp_path: Path, text: str) -> None
         read_generator(tmp_path / "generator.yaml")
 
 
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "generator.yaml").write_text(BASELINE.read_text().replace("count: 6", "count: 6\n    count: 7"))
+    with pytest.raises(ValueError, match=r"^line 8: cohorts\[0\]\.queuesSets\[0\]\.count stands there twice"):
+        read_generator(tmp_path / "generator.yaml")
+
+
+def test_aliases_are_read_and_may_be_changed(tmp_path: Path) -> None:
+    queues = "{className: a, nominalQuota: 4, workloadsSets: [{count: 2, workloads: [{className: s}]}]}"
+    (tmp_path / "generator.yaml").write_text(
+        f"cohorts: [{{className: c, queuesSets: [&a {queues}, {{<<: *a, className: b, nominalQuota: 9}}]}}]"
+    )
+    generator = read_generator(tmp_path / "generator.yaml")
+    assert (generator.workloads, generator.cohort_gpus) == (4, {"c-0": 13})
+
+
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    levels = [f"- &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 12)]
+    (tmp_path / "generator.yaml").write_text("\n".join(["- &a0 [x]", *levels]))
+    with pytest.raises(ValueError, match=r"more than 250000 values, aliases written out"):
+        read_generator(tmp_path / "generator.yaml")
+
+
 def test_a_list_of_cohorts_alone_is_a_file_too_and_entries_of_one_class_have_their_queues_in_the_same_cohorts(
     tmp_path: Path,
 ) -> None:
