@@ -111,7 +111,7 @@ def list_requests(as_json: AsJson = False) -> None:
         if as_json:
             print_json(page)
         else:
-            approvals.print_list(page["items"], empty="You asked for nothing yet.")
+            approvals.print_list(page["items"], empty="You have asked for nothing yet.")
 
 
 @app.command()

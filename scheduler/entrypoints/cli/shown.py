@@ -93,7 +93,7 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
         print_table(columns, [(f["name"], told(f["value"]), f["meaning"]) for f in found["factors"]])
     if found["forecast"]:
         print_text("\nForecast", style="bold")
-        show_quote(found["forecast"])
+        show_quote(found["forecast"], verdict_of(found["workload"]))
     if found["payers"]:
         print_text("\nWho pays, in this order", style="bold")
         for payer in found["payers"]:

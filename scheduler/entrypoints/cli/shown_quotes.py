@@ -16,11 +16,12 @@ from scheduler.entrypoints.cli.output import (
 )
 
 
-def show_quote(found: dict[str, Any]) -> None:
-    """The answer first, then its cost, then what would be sooner."""
+def show_quote(found: dict[str, Any], verdict: str = "") -> None:
+    """The answer first, then its cost, then what would be sooner. What the verdict above it says is not said again."""
     print_text(_answer(found), style="bold")
-    if not found["starts_now"]:
-        print_text(told(f"{found['sentence']} {found['next_step']}".strip()))
+    why = told(f"{found['sentence']} {found['next_step']}".strip())
+    if not found["starts_now"] and why != verdict:
+        print_text(why)
     if found["warning"]:
         print_text(told(found["warning"]), style="yellow")
     if found["confirmation"]:

@@ -132,6 +132,16 @@ def test_explain_forecasts_what_waits(allot: Allot, service: Service) -> None:
     assert "ageing" in out
 
 
+def test_a_forecast_does_not_say_again_what_the_verdict_above_it_says(
+    allot: Allot, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(service)
+    found = allot(*QUOTE, "--json").json
+    show_quote(found, f"{found['sentence']} {found['next_step']}".strip())
+    answer, first, *_ = capsys.readouterr().out.splitlines()
+    assert (answer, first.split()[0]) == ("It would wait.", "starts")
+
+
 def test_instants_in_a_quote_s_sentences_are_told_as_people_read_them(capsys: pytest.CaptureFixture[str]) -> None:
     hours = {"asked_ms": MS_PER_HOUR, "held_ms": 0, "available_ms": 0, "overdraft_ms": 0}
     show_quote(
