@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from scheduler.decision.decide import step
 from scheduler.decision.plan import Plan
-from scheduler.decision.snapshot import Reservation, Snapshot
+from scheduler.decision.snapshot import Changes, Reservation, Snapshot
+from scheduler.decision.state import State
 from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Holder, HolderKind, Purpose
 from scheduler.domain.cluster import GpuClass, Node, Placement, PodRequest
 from scheduler.domain.policy import Cohort, Limits, Policy, Pool, PriorityClass, Quota, Tier
@@ -129,6 +131,12 @@ def workload(
     return Workload(WorkloadId(name), EngineerId(owner), TeamName(team), spec, since, **changes)
 
 
+def elastic(name: str, pods: int, least: int, **changes: Any) -> Workload:
+    """A job that runs with fewer pods than it asks for."""
+    made = workload(name, pods=pods, **changes)
+    return replace(made, spec=replace(made.spec, min_pods=least))
+
+
 def attempt(
     name: str,
     on: str | Mapping[str, int],
@@ -218,6 +226,16 @@ def snapshot(
         reservations={each.workload_id: each for each in reservations},
         **changes,
     )
+
+
+def everything(of: Snapshot) -> Changes:
+    """What a service that starts now is told."""
+    return Changes(**{name: value for name, value in vars(of).items() if name != "now"})
+
+
+def cold(world: Snapshot) -> State:
+    """As a first cycle over the whole snapshot leaves it."""
+    return step(State(), everything(world), world.now)[0]
 
 
 def tier(name: str, gpus_max: int | None = None) -> Tier:

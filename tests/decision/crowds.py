@@ -31,6 +31,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    everything,
     node,
     nodes,
     policy,
@@ -144,10 +145,6 @@ def changes_between(before: Snapshot, after: Snapshot) -> Changes:
 
 def _differing(old: Mapping[_K, _V], new: Mapping[_K, _V]) -> dict[_K, _V | None]:
     return {key: new.get(key) for key in {**old, **new} if old.get(key) != new.get(key)}
-
-
-def everything(known: Snapshot) -> Changes:
-    return Changes(**{name: value for name, value in vars(known).items() if name != "now"})
 
 
 @contextmanager

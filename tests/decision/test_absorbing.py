@@ -32,6 +32,8 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    cold,
+    everything,
     node,
     nodes,
     placements,
@@ -46,7 +48,6 @@ from tests.decision.builders import (
 from tests.decision.scattered import moves, saved, world
 from tests.decision.test_bookings import booking
 from tests.decision.test_elastic import grown, running
-from tests.decision.test_ordering import cold
 
 
 def test_before_the_first_changes_nobody_stands_in_line_and_nothing_is_explained() -> None:
@@ -235,8 +236,7 @@ def test_who_waited_for_room_and_now_for_whoever_has_it_kept_is_told_nothing_ane
     waiting.append(workload("slow", owner="slow", hours=9, age=850))
     world = snapshot(nodes(node("n1")), waiting, attempts=running)
     state = State()
-    everything = {name: value for name, value in vars(world).items() if name != "now"}
-    told = step(state, Changes(**everything), world.now)[1]
+    told = step(state, everything(world), world.now)[1]
     assert reasons(told) == {
         "gang": Reason.RESOURCES,
         "short1": Reason.PRIORITY,

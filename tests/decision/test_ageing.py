@@ -16,6 +16,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    cold,
     node,
     nodes,
     placements,
@@ -25,7 +26,6 @@ from tests.decision.builders import (
     victims,
     workload,
 )
-from tests.decision.test_ordering import cold
 
 RED = pool("red", ageing_ms=MS_PER_HOUR, ageing_per_engineer=2)
 FULL = nodes(node("n1", 1, accepts_work=False))

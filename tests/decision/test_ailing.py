@@ -18,9 +18,9 @@ from scheduler.domain.units import MS_PER_MINUTE, Instant, NodeName
 from scheduler.domain.workloads import AttemptState
 from tests.decision.ailing import a_while_later, ailing, changes_between
 from tests.decision.applying import ended, recorded
-from tests.decision.builders import H100, NOW, URGENT, attempt, node, nodes, placements, snapshot, workload
+from tests.decision.builders import H100, NOW, URGENT, attempt, cold, node, nodes, placements, snapshot, workload
 from tests.decision.stretched import note_reach
-from tests.decision.test_steps import cold, explanations
+from tests.decision.test_steps import explanations
 from tests.decision.test_topology import gang, racked, standing
 from tests.decision.worlds import EXAMPLES, TOPOLOGY
 

@@ -23,6 +23,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    cold,
     node,
     nodes,
     policy,
@@ -34,7 +35,6 @@ from tests.decision.builders import (
 from tests.decision.lively import lively
 from tests.decision.test_behind_bookings import _fit
 from tests.decision.test_bookings import booking, gone_in
-from tests.decision.test_ordering import cold
 from tests.decision.worlds import EXAMPLES, TEAMS, snapshots, workloads
 
 HALF = PerMille(500)

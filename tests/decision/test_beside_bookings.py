@@ -5,7 +5,6 @@ from dataclasses import replace
 from scheduler.decision.decide import decide, step
 from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Changes, Snapshot
-from scheduler.decision.state import State
 from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant, PerMille
@@ -18,6 +17,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    cold,
     node,
     nodes,
     placements,
@@ -183,9 +183,8 @@ def test_while_preemption_is_paused_who_is_kept_from_booked_gpus_is_told_so_and_
 
 def test_a_state_that_lives_on_finds_the_same_victims_as_the_booking_comes_near() -> None:
     world = snapshot(TWO, [urgent(8, hours=2)], attempts=[running("r", "n2", gpus=8, hours=5), booking(in_hours=2)])
-    everything = {name: getattr(world, name) for name in vars(world) if name != "now"}
     paused = (Pause(Brake.LAUNCH, "olga", "drill", NOW),)
-    state, _ = step(State(), Changes(**{**everything, "pauses": paused}), NOW)
+    state = cold(replace(world, pauses=paused))
 
     later = Instant(NOW + MS_PER_HOUR)
     _, plan = step(state, Changes(pauses=()), later)
@@ -195,10 +194,7 @@ def test_a_state_that_lives_on_finds_the_same_victims_as_the_booking_comes_near(
 def test_it_is_forecast_that_who_is_kept_from_booked_gpus_takes_victims() -> None:
     attempts = [running("r", "n2", gpus=8, hours=5), booking()]
     world = snapshot(TWO, [], attempts=attempts, balances=[balance("ada")])
-    everything = {name: getattr(world, name) for name in vars(world) if name != "now"}
-    state, _ = step(State(), Changes(**everything), NOW)
-
-    told = state.forecast(urgent(8), PerMille(1000))
+    told = cold(world).forecast(urgent(8), PerMille(1000))
     assert told is not None
     assert (told.ruling.reason, told.victims) == (Reason.AWAITING_PREEMPTION, 1)
 

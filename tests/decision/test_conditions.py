@@ -22,6 +22,7 @@ from tests.decision.builders import (
     SPARE,
     STANDARD,
     attempt,
+    cold,
     node,
     nodes,
     placements,
@@ -32,7 +33,6 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_bookings import booking
-from tests.decision.test_ordering import cold
 
 # NOW is Wednesday, 11:06:40 UTC.
 

@@ -31,6 +31,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    everything,
     node,
     nodes,
     placements,
@@ -90,8 +91,7 @@ def _two() -> dict[NodeName, Any]:
 def test_a_checkpoint_alone_makes_it_movable() -> None:
     by, dear = moving(), [saved("a", "n1", 4, minutes_ago=50), saved("b", "n2", 4, minutes_ago=50)]
     before = world(*dear, by=by, known=nodes(node("n1", 8), node("n2", 8)))
-    everything = {name: getattr(before, name) for name in vars(before) if name != "now"}
-    state, plan = step(State(), Changes(**everything), NOW)
+    state, plan = step(State(), everything(before), NOW)
     assert victims(plan) == {}
 
     fresh = replace(dear[0], checkpointed_at=NOW)

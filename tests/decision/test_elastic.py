@@ -13,7 +13,7 @@ from scheduler.domain.policy import Limits, PriorityClass, ReclaimWithinCohort
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, TopologyMode
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName, PriorityClassName, ProjectName
-from scheduler.domain.workloads import Attempt, AttemptState, ElasticTerms, HoldMode, Workload
+from scheduler.domain.workloads import Attempt, AttemptState, ElasticTerms, HoldMode
 from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
     NOW,
@@ -21,6 +21,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    elastic,
     node,
     nodes,
     placements,
@@ -31,11 +32,6 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_bookings import booking
-
-
-def elastic(name: str, pods: int, least: int, **changes: Any) -> Workload:
-    made = workload(name, pods=pods, **changes)
-    return replace(made, spec=replace(made.spec, min_pods=least))
 
 
 def running(name: str, on: dict[str, int], least: int, most: int, **changes: Any) -> Attempt:

@@ -13,10 +13,9 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload
 from tests.decision.applying import recorded
-from tests.decision.builders import NOW, attempt, node, nodes, placements, snapshot, workload
+from tests.decision.builders import NOW, attempt, elastic, node, nodes, placements, snapshot, workload
 from tests.decision.test_behind_bookings import _end, _fit
 from tests.decision.test_bookings import booking, gone_in
-from tests.decision.test_elastic import elastic
 from tests.decision.worlds import EXAMPLES
 
 ONE, TWO = nodes(node("n1")), nodes(node("n1"), node("n2"))

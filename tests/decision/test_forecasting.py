@@ -23,6 +23,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    cold,
     node,
     nodes,
     policy,
@@ -31,7 +32,6 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_bookings import booking
-from tests.decision.test_ordering import cold
 from tests.decision.worlds import EXAMPLES, snapshots, workloads
 
 HALF = PerMille(500)

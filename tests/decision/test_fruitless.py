@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from scheduler.decision.decide import decide, step
 from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Changes, Snapshot
-from scheduler.decision.state import State
 from scheduler.decision.walking import consolidation, shifts
 from scheduler.domain.units import AttemptId, Instant
 from scheduler.domain.workloads import Attempt
-from tests.decision.builders import NOW, attempt, workload
+from tests.decision.builders import NOW, attempt, cold, workload
 from tests.decision.scattered import moves, saved, scattered, world
 from tests.decision.test_bookings import booking
 from tests.decision.worlds import EXAMPLES
@@ -39,13 +38,8 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return made
 
 
-def begun(given: Snapshot) -> State:
-    everything = {name: getattr(given, name) for name in vars(given) if name != "now"}
-    return step(State(), Changes(**everything), given.now)[0]
-
-
 def test_what_found_nothing_is_not_searched_for_again_while_nothing_changes(searches: list[object]) -> None:
-    state = begun(world(*CROWDED))
+    state = cold(world(*CROWDED))
     for seconds in (1, 2, 10):
         step(state, Changes(), Instant(NOW + seconds * 1000))
     assert len(searches) == 1
@@ -67,20 +61,20 @@ CHANGES: dict[str, Callable[[Snapshot], Changes]] = {
 @pytest.mark.parametrize("name", list(CHANGES))
 def test_it_is_searched_for_again_once_something_is_another(name: str, searches: list[object]) -> None:
     given = world(*CROWDED)
-    state = begun(given)
+    state = cold(given)
     step(state, CHANGES[name](given), Instant(NOW + 1000))
     assert len(searches) == 2
 
 
 def test_beside_bookings_whose_room_goes_by_the_time_it_is_searched_for_each_time(searches: list[object]) -> None:
     booked = booking(on="n3", gpus=3, in_hours=100, owner="eve", project=None)
-    state = begun(world(*CROWDED, booked))
+    state = cold(world(*CROWDED, booked))
     step(state, Changes(), Instant(NOW + 1000))
     assert len(searches) == 2
 
 
 def test_it_moves_as_soon_as_there_is_room() -> None:
-    state = begun(world(*CROWDED))
+    state = cold(world(*CROWDED))
     plan = step(state, Changes(attempts={AttemptId("c/1"): None}), Instant(NOW + 1000))[1]
     assert moves(plan) == {"a": {"n2": 1}}
 
@@ -106,7 +100,7 @@ def turns(draw: st.DrawFn, given: Snapshot) -> tuple[Changes, Snapshot]:
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_one_small_thing_after_the_other_has_the_plan_of_a_cold_decision(data: st.DataObject) -> None:
     given = data.draw(scattered(), label="first")
-    state = begun(given)
+    state = cold(given)
     for _ in range(data.draw(st.integers(1, 5), label="turns")):
         changes, given = data.draw(turns(given), label="turn")
         assert _parts(step(state, changes, given.now)[1]) == _parts(decide(given))

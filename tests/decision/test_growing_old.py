@@ -23,6 +23,7 @@ from tests.decision.builders import (
     STANDARD,
     URGENT,
     balance,
+    everything,
     node,
     nodes,
     policy,
@@ -82,8 +83,7 @@ class History:
         )
         self.happening = happening
         self.world = self.before
-        everything = {name: value for name, value in vars(self.world).items() if name != "now"}
-        step(self.state, Changes(**everything), NOW)
+        step(self.state, everything(self.world), NOW)
 
     def cycles(self) -> Iterator[tuple[Snapshot, Plan]]:
         """The world as it was decided on, and what was decided."""

@@ -14,7 +14,19 @@ from scheduler.decision.state import State
 from scheduler.domain.units import Instant
 from scheduler.domain.workloads import Workload
 from tests.decision.applying import recorded
-from tests.decision.builders import NOW, SPARE, STANDARD, attempt, balance, node, policy, pool, snapshot, workload
+from tests.decision.builders import (
+    NOW,
+    SPARE,
+    STANDARD,
+    attempt,
+    balance,
+    everything,
+    node,
+    policy,
+    pool,
+    snapshot,
+    workload,
+)
 
 NODES = 4
 FOLDER = module.__file__.rsplit("/", 1)[0]
@@ -59,8 +71,7 @@ def _steps(*, waiting: int) -> _Counted:
     several sizes and lengths; then GPUs come free one after the other, and whoever starts is recorded."""
     world = _world(waiting)
     state = State()
-    everything = {name: value for name, value in vars(world).items() if name != "now"}
-    settled = step(state, Changes(**everything), world.now)[1]
+    settled = step(state, everything(world), world.now)[1]
     assert settled.launches == ()
     step(state, Changes(), world.now)
     counted = _Counted()

@@ -17,9 +17,8 @@ from scheduler.domain.units import MS_PER_HOUR
 from scheduler.domain.workloads import Attempt
 from tests.decision.ailing import changes_between
 from tests.decision.applying import recorded
-from tests.decision.builders import NOW, node, nodes, reasons, victims, workload
+from tests.decision.builders import NOW, cold, node, nodes, reasons, victims, workload
 from tests.decision.scattered import moves_of, moving, saved, scattered, world
-from tests.decision.test_ordering import cold
 from tests.decision.worlds import EXAMPLES
 
 WHOLE = workload("whole", gpus=8, hours=0.5, age=9)

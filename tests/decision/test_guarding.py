@@ -26,6 +26,8 @@ from tests.decision.builders import (
     SPARE,
     attempt,
     balance,
+    cold,
+    everything,
     node,
     nodes,
     placements,
@@ -35,7 +37,6 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_bookings import booking
-from tests.decision.test_ordering import cold
 from tests.decision.worlds import EXAMPLES
 
 # NOW is 18 November 2026, 11:06:40 UTC, a Wednesday; queues were re-ordered at 11:05.
@@ -366,5 +367,4 @@ def test_a_weekends_guard_holds_nobody_on_a_wednesday_whose_work_is_over_by_frid
     saturday = Instant(NOW + 3 * 24 * MS_PER_HOUR)
 
     assert placements(decide(world)) == {"w": {"n1": 1}}
-    everything = {name: getattr(world, name) for name in vars(world) if name != "now"}
-    assert reasons(step(State(), Changes(**everything), saturday)[1]) == {"w": Reason.SPEND_GUARD}
+    assert reasons(step(State(), everything(world), saturday)[1]) == {"w": Reason.SPEND_GUARD}

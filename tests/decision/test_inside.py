@@ -17,6 +17,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    elastic,
     node,
     nodes,
     placements,
@@ -28,7 +29,6 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_bookings import booking, gone_in
-from tests.decision.test_elastic import elastic
 from tests.decision.test_topology import gang, standing
 
 

@@ -9,8 +9,8 @@ from scheduler.decision.state import State
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import WorkloadId
 from scheduler.domain.workloads import Workload
-from tests.decision.builders import SPARE, attempt, balance, node, nodes, reasons, snapshot, workload
-from tests.decision.crowds import everything, first_in_first_out, nobody_is_held
+from tests.decision.builders import SPARE, attempt, balance, everything, node, nodes, reasons, snapshot, workload
+from tests.decision.crowds import first_in_first_out, nobody_is_held
 
 LONG = workload("long", gpus=4, hours=100)
 LONGER = workload("longer", gpus=4, hours=120)

@@ -1,12 +1,10 @@
 """Who goes first: by pace, by fair share, first in first out; importance, ageing, and the penalty at entry."""
 
 from dataclasses import replace
-from typing import Any
 
 from scheduler.decision.decide import decide, step
 from scheduler.decision.ordering.queue import STANDING
 from scheduler.decision.snapshot import Changes, Reservation, Snapshot
-from scheduler.decision.state import State
 from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import FairShare, Order, Policy, Project, WithinPool
 from scheduler.domain.units import (
@@ -29,6 +27,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    cold,
     node,
     nodes,
     placements,
@@ -47,11 +46,6 @@ def used(**hours: float) -> dict[EngineerId, DecayedUse]:
     return {
         EngineerId(owner): DecayedUse(StandardGpuMs(int(each * MS_PER_HOUR)), NOW) for owner, each in hours.items()
     }
-
-
-def cold(world: Snapshot) -> State:
-    everything: dict[str, Any] = {name: getattr(world, name) for name in vars(world) if name != "now"}
-    return step(State(), Changes(**everything), world.now)[0]
 
 
 def order_of(world: Snapshot) -> list[str]:

@@ -17,6 +17,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    cold,
     node,
     nodes,
     placements,
@@ -27,14 +28,13 @@ from tests.decision.builders import (
     victims,
     workload,
 )
-from tests.decision.test_fruitless import begun
 from tests.decision.worlds import EXAMPLES, snapshots
 
 
 @given(snapshots(waiting=4))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_who_has_no_hope_would_find_nobody(world: Snapshot) -> None:
-    index = begun(world).index
+    index = cold(world).index
     for lane in [each for each in index.lanes.all() if each.key.is_funded and each.lines]:
         outlook = Outlook(index)
         outlook.expect([lane])

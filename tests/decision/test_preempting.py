@@ -22,6 +22,7 @@ from tests.decision.builders import (
     STANDARD,
     URGENT,
     attempt,
+    cold,
     node,
     nodes,
     placements,
@@ -33,7 +34,6 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_bookings import booking
-from tests.decision.test_steps import cold
 
 FULL = [attempt("older", "n1", gpus=4, running_for=3000), attempt("younger", "n1", gpus=4, running_for=60)]
 

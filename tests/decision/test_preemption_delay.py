@@ -19,6 +19,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    cold,
     node,
     nodes,
     placements,
@@ -31,7 +32,6 @@ from tests.decision.builders import (
 )
 from tests.decision.scattered import moving, saved
 from tests.decision.scattered import world as scattered_world
-from tests.decision.test_steps import cold
 
 DELAY_SECONDS = 30
 PATIENT = replace(URGENT, preemption_delay_ms=DELAY_SECONDS * MS_PER_SECOND)

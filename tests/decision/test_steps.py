@@ -11,14 +11,10 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import Explanation, State
 from scheduler.domain.units import Instant, WorkloadId
+from tests.decision.builders import cold
 from tests.decision.lively import lively
 from tests.decision.stretched import stretched
 from tests.decision.worlds import EXAMPLES, snapshots, splits
-
-
-def cold(snapshot: Snapshot) -> State:
-    everything = {name: getattr(snapshot, name) for name in vars(snapshot) if name != "now"}
-    return step(State(), Changes(**everything), snapshot.now)[0]
 
 
 def explanations(state: State, snapshot: Snapshot) -> dict[WorkloadId, Explanation | None]:

@@ -23,6 +23,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    everything,
     node,
     nodes,
     policy,
@@ -31,16 +32,7 @@ from tests.decision.builders import (
     snapshot,
     workload,
 )
-from tests.decision.crowds import (
-    at_the_limit,
-    changes_between,
-    crowds,
-    everything,
-    launched,
-    nobody_is_held,
-    seen,
-    waiting,
-)
+from tests.decision.crowds import at_the_limit, changes_between, crowds, launched, nobody_is_held, seen, waiting
 from tests.decision.worlds import EXAMPLES, mostly
 
 

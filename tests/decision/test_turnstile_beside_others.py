@@ -17,6 +17,7 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    everything,
     node,
     nodes,
     placements,
@@ -27,13 +28,7 @@ from tests.decision.builders import (
     tier,
     workload,
 )
-from tests.decision.crowds import (
-    everything,
-    first_in_first_out,
-    launched,
-    nobody_is_held,
-    seen,
-)
+from tests.decision.crowds import first_in_first_out, launched, nobody_is_held, seen
 
 
 def test_whose_lane_others_close_before_their_turn_are_told_of_the_room_and_not_of_the_limit() -> None:

@@ -9,7 +9,20 @@ from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.policy import Limits
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import Instant, WorkloadId
-from tests.decision.builders import H100, NOW, attempt, node, nodes, policy, pool, reasons, snapshot, workload
+from tests.decision.builders import (
+    H100,
+    NOW,
+    attempt,
+    cold,
+    everything,
+    node,
+    nodes,
+    policy,
+    pool,
+    reasons,
+    snapshot,
+    workload,
+)
 
 
 def test_a_team_at_its_limit_waits_for_its_own_work() -> None:
@@ -38,9 +51,7 @@ def test_a_class_that_stands_twice_in_old_books_counts_once() -> None:
     twice = [workload(name, gpus=8, classes=(H100, H100)) for name in ("v", "w")]
     world = snapshot(nodes(node("n1", 8)), twice, attempts=[attempt("a", "n1")])
     state = State()
-    first = step(state, Changes(**{name: getattr(world, name) for name in vars(world) if name != "now"}), world.now)[
-        1
-    ]
+    first = step(state, everything(world), world.now)[1]
     assert set(reasons(first).values()) == {Reason.RESOURCES, Reason.PRIORITY}
 
     gone = step(state, Changes(queued={WorkloadId("v"): None}), world.now)[1]
@@ -49,8 +60,7 @@ def test_a_class_that_stands_twice_in_old_books_counts_once() -> None:
 
 def test_work_whose_gpu_class_a_policy_drops_is_told_that_nothing_offers_it() -> None:
     first = snapshot(nodes(node("n1", 8)), [workload("w", gpus=16)])
-    state = State()
-    step(state, Changes(**{name: getattr(first, name) for name in vars(first) if name != "now"}), first.now)
+    state = cold(first)
     kept = {name: each for name, each in first.policy.gpu_classes.items() if name != H100}
     dropped = replace(first.policy, gpu_classes=kept, hash="1")
     unsorted = {name: replace(each, gpu_class=None) for name, each in first.nodes.items()}

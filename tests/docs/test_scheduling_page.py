@@ -3,11 +3,9 @@
 import re
 from collections import defaultdict
 from dataclasses import replace
-from typing import Any
 
 from scheduler.decision.decide import decide, step
 from scheduler.decision.ordering.queue import STANDING
-from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.consolidation import ConsolidationTerms
@@ -34,6 +32,8 @@ from tests.decision.builders import (
     URGENT,
     attempt,
     balance,
+    cold,
+    everything,
     node,
     nodes,
     policy,
@@ -58,15 +58,6 @@ def table(chapter: str) -> list[dict[str, str]]:
         if line.startswith("|") and not re.fullmatch(r"[|-]+", line)
     ]
     return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
-
-
-def everything(world: Snapshot) -> Changes:
-    fields: dict[str, Any] = {name: getattr(world, name) for name in vars(world) if name != "now"}
-    return Changes(**fields)
-
-
-def cold(world: Snapshot) -> State:
-    return step(State(), everything(world), world.now)[0]
 
 
 def in_band(owner: str, band: int) -> AllowanceBalance:

@@ -6,8 +6,7 @@ import pytest
 
 from scheduler.domain.units import MS_PER_HOUR, Instant, WorkloadId
 from scheduler.lifecycle.views.factors import order_factors
-from tests.decision.builders import NOW, balance, node, nodes, policy, pool, snapshot, workload
-from tests.decision.test_ordering import cold
+from tests.decision.builders import NOW, balance, cold, node, nodes, policy, pool, snapshot, workload
 
 
 @pytest.mark.parametrize(
