@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from scheduler.adapters.policy_files.policy_reader import read_policy
 from scheduler.adapters.sql.store import SqlStore
@@ -40,6 +41,17 @@ PEOPLE = {
     "pam": ("platform", "staff", {Role.PEOPLE}),
     "aud": ("platform", "staff", {Role.AUDITOR}),
 }
+
+JOB: dict[str, Any] = {
+    "name": "train",
+    "project": "atlas",
+    "gpu_classes": ["H100"],
+    "gpus_per_pod": 8,
+    "pods": 2,
+    "time_limit_ms": 3_600_000,
+    "image": "registry.example.com/train:1",
+}
+"""What somebody submits, as JSON."""
 
 
 @dataclass

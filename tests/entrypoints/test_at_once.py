@@ -29,9 +29,8 @@ from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.metering.wire import inventory_json
 from tests.adapters.sql.invariants import violations
 from tests.adapters.sql.tampering import look
-from tests.entrypoints.api.test_workloads import JOB
 from tests.entrypoints.at_work import ran_unseen, runs_one
-from tests.entrypoints.company import NOON, POLICY, SYSTEM, small_company, token_of
+from tests.entrypoints.company import JOB, NOON, POLICY, SYSTEM, small_company, token_of
 from tests.entrypoints.described import description
 from tests.entrypoints.serving import served
 from tests.lifecycle.agents import WINDOW_MS, body_of, inventory, window

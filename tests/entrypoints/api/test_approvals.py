@@ -8,7 +8,7 @@ import pytest
 from scheduler.domain.units import MS_PER_HOUR
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.company import JOB
 from tests.entrypoints.two_persons import BASE, LOWERED, RAISED, STAFF_RAISED, want_two_persons
 from tests.entrypoints.written import rows
 

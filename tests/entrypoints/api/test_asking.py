@@ -6,8 +6,7 @@ from scheduler.domain.people import Role
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON, SYSTEM, token_of
+from tests.entrypoints.company import JOB, NOON, SYSTEM, token_of
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.entrypoints.api.auth import REMEMBERED_SECONDS, SESSION_COOKIE, hash_of, new_token
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON, SYSTEM, token_of
+from tests.entrypoints.company import JOB, NOON, SYSTEM, token_of
 
 PATHS = (
     ("GET", "/v1/workloads"),

@@ -16,8 +16,7 @@ from scheduler.domain.units import MS_PER_HOUR, EngineerId, TeamName, TierName
 from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.metering.wire import inventory_json
-from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON, POLICY, SYSTEM, grant_tiers, small_company, token_of
+from tests.entrypoints.company import JOB, NOON, POLICY, SYSTEM, grant_tiers, small_company, token_of
 from tests.entrypoints.described import description
 from tests.lifecycle.agents import inventory
 

@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.company import JOB
 
 NO_NUMBERS: dict[str, object] = {
     "negative": -1,

@@ -12,7 +12,7 @@ from scheduler.entrypoints.api.components import with_components
 from scheduler.entrypoints.api.validation import WRITTEN_AS
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.schemas import wrong
-from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.company import JOB
 from tests.entrypoints.described import description
 
 PROBLEM = "application/problem+json"

@@ -8,7 +8,7 @@ import pytest
 from scheduler.entrypoints.api.examples import example_of
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.schemas import wrong
-from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.company import JOB
 from tests.entrypoints.described import description
 
 Media = Mapping[str, Any]

@@ -22,8 +22,7 @@ from scheduler.entrypoints.running import Service
 from scheduler.finance.proving.verification import verify
 from scheduler.lifecycle.accounting.publish import Publisher
 from tests.entrypoints.api.test_approvals import GRANT
-from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON, POLICY, SYSTEM, small_company, token_of
+from tests.entrypoints.company import JOB, NOON, POLICY, SYSTEM, small_company, token_of
 
 SUBJECT, NAME = "zebedee.quux", "Zebedee Quux"
 PRICES = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.company import JOB
 
 WHY = {"why": "the demo is tomorrow", "expires_at": "2026-11-21T18:00:00Z"}
 

@@ -13,8 +13,7 @@ from scheduler.domain.units import GpuClassName, Instant, JobUid, NodeName, Work
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.running.tell import due_to_tell
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON
+from tests.entrypoints.company import JOB, NOON
 
 LONG: dict[str, Any] = {**JOB, "project": "meridian", "time_limit_ms": 24 * 3_600_000}
 """Of sixteen GPUs for a day, the thousand hours that Ada was granted pay for two."""

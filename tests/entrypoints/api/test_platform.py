@@ -11,8 +11,7 @@ from scheduler.domain.units import WorkloadId
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.memory.observed_only import Found, ObservedOnly, Would
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON, POLICY, engineer_id
+from tests.entrypoints.company import JOB, NOON, POLICY, engineer_id
 
 GRANT: dict[str, Any] = {
     "holder_kind": "engineer",

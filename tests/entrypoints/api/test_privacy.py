@@ -6,8 +6,7 @@ from scheduler.domain.people import Role
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON, SYSTEM, engineer_id, token_of
+from tests.entrypoints.company import JOB, NOON, SYSTEM, engineer_id, token_of
 
 PRIVATE = ("/v1/balance", "/v1/allowances", "/v1/statement?period=2026-W47")
 

@@ -9,8 +9,7 @@ from scheduler.domain.units import MS_PER_HOUR, GpuClassName, PriorityClassName
 from scheduler.entrypoints.running import Service
 from tests.decision.builders import attempt
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON
+from tests.entrypoints.company import JOB, NOON
 
 ROOT = Path(__file__).parents[3]
 PRICES = (ROOT / "policies/prices.yaml").read_text(encoding="utf-8")

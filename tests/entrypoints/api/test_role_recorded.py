@@ -11,8 +11,7 @@ from scheduler.domain.units import EngineerId
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON, POLICY, SYSTEM, token_of
+from tests.entrypoints.company import JOB, NOON, POLICY, SYSTEM, token_of
 
 LIFECYCLE = Path(__file__).parents[3] / "scheduler/lifecycle"
 PRICES = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")

@@ -10,16 +10,7 @@ import pytest
 from scheduler.domain.errors import RefusalCode
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
-
-JOB: dict[str, Any] = {
-    "name": "train",
-    "project": "atlas",
-    "gpu_classes": ["H100"],
-    "gpus_per_pod": 8,
-    "pods": 2,
-    "time_limit_ms": 3_600_000,
-    "image": "registry.example.com/train:1",
-}
+from tests.entrypoints.company import JOB
 
 
 async def test_a_submitted_job_waits_in_the_queue_with_its_price(as_: Client) -> None:

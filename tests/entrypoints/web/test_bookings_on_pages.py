@@ -9,7 +9,7 @@ from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_people import MARA, OTTO
 from tests.entrypoints.web.sample_views import SampleService
-from tests.entrypoints.web.test_pages_on_the_service import client_of
+from tests.entrypoints.web.signed_in import client_of
 
 
 def booked(company: Service, hours_ahead: int) -> WorkloadId:

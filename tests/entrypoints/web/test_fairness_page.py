@@ -4,7 +4,7 @@ from scheduler.entrypoints.web.fairness import over_time
 from scheduler.finance.fairness import Fairness
 from scheduler.lifecycle.views.spread import SpreadView
 from tests.entrypoints.company import small_company
-from tests.entrypoints.web.test_pages_on_the_service import client_of
+from tests.entrypoints.web.signed_in import client_of
 
 
 def spread(period: str, gini: int | None, group: str = "research") -> SpreadView:

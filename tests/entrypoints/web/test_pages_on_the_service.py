@@ -1,10 +1,7 @@
 """The pages over the real views and commands: every page for every role, and a workload's life through its forms."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 
-import httpx
 import pytest
 
 from scheduler.adapters.policy_files import read_prices
@@ -20,11 +17,10 @@ from scheduler.metering.misuse import Misuse, MisuseKind
 from scheduler.metering.never_idle import NeverIdle
 from scheduler.metering.refusals import RefusedSample
 from tests.entrypoints.at_work import ran_unseen
-from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, token_of
-from tests.entrypoints.lent_apps import lent_app
-from tests.entrypoints.web.reading import Page, read
+from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id
+from tests.entrypoints.web.reading import read
+from tests.entrypoints.web.signed_in import client_of, started
 
-SITE = "http://allot.test"
 PATHS = (
     "/hours",
     "/workloads",
@@ -34,26 +30,6 @@ PATHS = (
     "/cluster/nodes/node-1",
     "/policies",
 )
-
-
-@asynccontextmanager
-async def client_of(company: Service, subject: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser's worth of client for somebody who is signed in."""
-    with lent_app(company) as app:
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url=SITE,
-            cookies={"allot_session": token_of(subject)},
-            headers={"Origin": SITE},
-            follow_redirects=True,
-        ) as client:
-            yield client
-
-
-async def started(client: httpx.AsyncClient, name: str) -> Page:
-    """Start a sandbox by the form, as it is filled in."""
-    form = read(await client.get("/hours")).form("/hours/sandboxes")
-    return read(await client.post(form.action, data={**form.fields, "name": name, "gpu_class": "H100"}))
 
 
 @pytest.mark.parametrize("subject", sorted(PEOPLE))

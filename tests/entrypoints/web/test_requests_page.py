@@ -16,7 +16,7 @@ from scheduler.lifecycle.awarding.compensate import Package
 from tests.entrypoints.company import NOON, engineer_id
 from tests.entrypoints.two_persons import RAISED, want_two_persons
 from tests.entrypoints.web.reading import Page, read
-from tests.entrypoints.web.test_pages_on_the_service import client_of
+from tests.entrypoints.web.signed_in import client_of
 
 
 def caller(company: Service, subject: str, *roles: Role) -> Caller:

@@ -10,7 +10,7 @@ from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.views.shapes import WorkloadPage
 from tests.entrypoints.company import small_company, token_of
 from tests.entrypoints.web.reading import read
-from tests.entrypoints.web.test_pages_on_the_service import client_of, started
+from tests.entrypoints.web.signed_in import client_of, started
 
 JOB = {
     "gpu_classes": ["H100"],
