@@ -20,7 +20,7 @@ from scheduler.domain.workloads import Attempt
 from scheduler.ledger.charging import Charge, charge
 from scheduler.ledger.holding import hold as post_holds
 from scheduler.ledger.holding import release
-from scheduler.ledger.holds import Hold
+from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import AccountKind, TransactionKind
 from scheduler.ledger.refunds import refund
 from tests.ledger.build import attempt, hold
@@ -88,6 +88,21 @@ def test_one_attempt_is_paid_in_three_units_and_what_nobody_pays_is_overrun_in_s
         ("charged:overrun/e-ada", STANDARD_GPU, 450, 899),
     ]
     assert made.overrun == 450
+
+
+def test_an_attempt_that_goes_on_unfunded_uses_up_its_money_first() -> None:
+    made = charge(attempt(is_funded=False), [drawn(500, Draw(EUR, MS_PER_HOUR))], 700, Instant(9))
+    assert moved(made) == [
+        ("charged:a-1", EUR, 500, 500),
+        ("charged:unfunded/e-ada", STANDARD_GPU, 200, 200),
+    ]
+    assert (made.overrun, made.unfunded) == (0, 200)
+
+
+def test_a_resolved_hold_of_another_unit_pays_nothing() -> None:
+    released = replace(drawn(900, Draw(H100, 1_000), "1", "a-released"), state=HoldState.RESOLVED)
+    made = charge(attempt(), [released, drawn(900, Draw(H100, 1_000), "2", "a-open")], 400, Instant(9))
+    assert moved(made) == [("charged:a-open", H100, 400, 400)]
 
 
 def test_what_a_price_leaves_below_a_unit_is_carried_to_the_next_charge() -> None:

@@ -83,6 +83,11 @@ def test_what_is_resolved_is_neither_charged_nor_released_again() -> None:
         charge_tokens(resolved, 71, LATER)
 
 
+def test_a_charge_that_was_posted_before_its_hold_was_resolved_may_be_repeated() -> None:
+    resolved, _ = release_tokens(replace(token_hold(100), used=70), LATER)
+    assert charge_tokens(resolved, 70, LATER) == (resolved, [])
+
+
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=4), st.lists(st.integers(0, 160), max_size=6))
 def test_whatever_is_charged_and_in_whatever_order_what_was_held_is_charged_or_back(
     tokens: list[int], totals: list[int]
