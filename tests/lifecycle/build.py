@@ -18,7 +18,7 @@ from scheduler.domain.cluster import GpuClass, Node, Placement, PodRequest
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import ClusterChanges, ObservedJob, ObservedPod, PodPhase
 from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.periods import to_instant
+from scheduler.domain.periods import Period, PeriodLength, period_at, to_instant
 from scheduler.domain.policy import (
     AtExhaustion,
     Policy,
@@ -269,3 +269,8 @@ def compensation() -> AllowanceSource:
 
 def later(instant: Instant, seconds: int) -> Instant:
     return Instant(instant + seconds * SECOND)
+
+
+def month(at: Instant, time_zone: str = "UTC") -> Period:
+    """The one that has the instant."""
+    return period_at(at, PeriodLength.MONTH, time_zone)

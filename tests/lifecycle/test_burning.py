@@ -17,7 +17,7 @@ from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from tests.finance.build import at
 from tests.lifecycle.booked import Booked
-from tests.lifecycle.test_statements import ADA, research_world
+from tests.lifecycle.october import ADA, research_world
 from tests.plugins.migrated import open_migrated
 
 FIRST = at("2026-11-02")

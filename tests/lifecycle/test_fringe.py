@@ -15,7 +15,7 @@ from scheduler.lifecycle.views.fringe import FringeView
 from scheduler.lifecycle.views.money import MoneyViews
 from tests.finance.build import at, book, rate
 from tests.lifecycle.booked import Booked
-from tests.lifecycle.test_statements import ADA, FINANCE, LEAD, research_world
+from tests.lifecycle.october import ADA, FINANCE, LEAD, research_world
 from tests.plugins.migrated import open_migrated
 
 PRICES = book(rate("2026-01-01", None, "2.00"))

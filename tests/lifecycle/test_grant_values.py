@@ -15,9 +15,8 @@ from scheduler.finance.prices.price_book import PriceBook, Rate, UnitPrice
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.unit_shapes import GrantValueView
-from tests.lifecycle.build import H100, NOON, Company
+from tests.lifecycle.build import H100, NOON, Company, month
 from tests.lifecycle.priced import EUR, euros
-from tests.lifecycle.test_rollover import month
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))
 LATER = Instant(NOON + 10 * MS_PER_DAY)

@@ -17,8 +17,7 @@ from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.ports import Books
 from tests.finance.build import at, hardware, tariff
 from tests.lifecycle.booked import Booked
-from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, OCTOBER, a_month, ledger_micro
-from tests.lifecycle.test_statements import ADA, FINANCE, LEAD, research_world
+from tests.lifecycle.october import ADA, BOOK, FINANCE, LEAD, NOVEMBER, OCTOBER, a_month, ledger_micro, research_world
 from tests.plugins.migrated import open_migrated
 
 AUDITOR = Caller("aud", frozenset({Role.AUDITOR}))

@@ -25,10 +25,9 @@ from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.views.reader import Views
 from scheduler.ports import Books
 from tests.ledger.build import WORKLOAD, allowance, attempt
-from tests.lifecycle.build import NOON, Company, policy
+from tests.lifecycle.build import NOON, Company, month, policy
 from tests.lifecycle.priced import Desk
 from tests.lifecycle.test_grants_in_units import FINANCE, NEXT_YEAR
-from tests.lifecycle.test_rollover import month
 from tests.lifecycle.test_transfers import of, to
 from tests.plugins.migrated import open_migrated
 

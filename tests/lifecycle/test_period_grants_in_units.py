@@ -30,9 +30,8 @@ from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.views.reader import Views
 from tests.adapters.sql.invariants import violations
 from tests.entrypoints.company import POLICY
-from tests.lifecycle.build import H100, NOON, OPERATOR, Company, policy
+from tests.lifecycle.build import H100, NOON, OPERATOR, Company, month, policy
 from tests.lifecycle.priced import EUR, euros
-from tests.lifecycle.test_rollover import month
 
 LLAMA = Unit("tokens/llama")
 OTHERS = {"class hours": class_unit(H100), "tokens of a model": LLAMA, "tokens of any": TOKENS, "money": EUR}

@@ -19,8 +19,7 @@ from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from tests.finance.build import H100, RESEARCH, at, book, rate
-from tests.lifecycle.test_export_focus import BOOK, OCTOBER, a_month, ledger_micro
-from tests.lifecycle.test_statements import ADA, FINANCE, research_world
+from tests.lifecycle.october import ADA, BOOK, FINANCE, OCTOBER, a_month, ledger_micro, research_world
 from tests.plugins.migrated import open_migrated
 
 CLOSED_AT = at("2026-11-05")

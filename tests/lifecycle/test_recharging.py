@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.units import AttemptId, EngineerId, PoolName, TeamName
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.prices.postings import CHARGED_SIDE, WORTH, charged_posting, worth_of
+from scheduler.finance.prices.postings import worth_of
 from scheduler.finance.prices.price_book import PriceBook, Unpriced, first_unpriced
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind
 from scheduler.lifecycle.views.money import MoneyViews
 from tests.finance.build import at, book, rate
-from tests.lifecycle.test_export_focus import A100, NIGHT, NOVEMBER, OCTOBER
-from tests.lifecycle.test_statements import FINANCE, research_world
+from tests.lifecycle.october import A100, FINANCE, NIGHT, NOVEMBER, OCTOBER, charged_in_october, research_world
 from tests.lifecycle.test_sums_in_money import a_busy_month
 
 TEAMS = ("research", "vision", "speech")
@@ -39,24 +38,17 @@ class Simply:
 
 def simply(store: SqlStore, prices: PriceBook) -> Simply:
     sums, rating = Simply(), Rating(prices)
-    with store.reading() as books:
-        for entry in books.journal.entries(
-            kinds=CHARGED_SIDE, transactions=WORTH, starts_at=OCTOBER.starts_at, ends_at=OCTOBER.ends_at
-        ):
-            posting = charged_posting(entry)
-            if posting is None:
-                continue
-            attempt = books.attempts.get(posting.attempt_id) if posting.attempt_id is not None else None
-            is_charge = posting.kind is TransactionKind.CHARGE and posting.corrects_at is None
-            if is_charge and attempt is not None:
-                sums.used_ms[attempt.pool, attempt.gpu_class, attempt.is_borrowed] += posting.gpu_ms
-            try:
-                micro = worth_of(rating, posting, attempt).micro
-            except Unpriced as missing:
-                sums.missing = first_unpriced((sums.missing, missing))
-                continue
-            team = attempt.team if attempt is not None else PAYERS_TEAM
-            (sums.charged if is_charge else sums.corrected)[team] += micro
+    for posting, attempt in charged_in_october(store):
+        is_charge = posting.kind is TransactionKind.CHARGE and posting.corrects_at is None
+        if is_charge and attempt is not None:
+            sums.used_ms[attempt.pool, attempt.gpu_class, attempt.is_borrowed] += posting.gpu_ms
+        try:
+            micro = worth_of(rating, posting, attempt).micro
+        except Unpriced as missing:
+            sums.missing = first_unpriced((sums.missing, missing))
+            continue
+        team = attempt.team if attempt is not None else PAYERS_TEAM
+        (sums.charged if is_charge else sums.corrected)[team] += micro
     return sums
 
 

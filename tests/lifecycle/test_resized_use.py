@@ -19,8 +19,8 @@ from scheduler.lifecycle.views.workloads import attempt_view
 from tests.finance.build import at, book, rate
 from tests.finance.focus_rules import violations
 from tests.lifecycle.booked import Booked
-from tests.lifecycle.test_export_focus import OCTOBER, Cells, rows_of, total
-from tests.lifecycle.test_statements import of, research_world
+from tests.lifecycle.october import OCTOBER, Cells, research_world, rows_of, total
+from tests.lifecycle.test_statements import of
 from tests.plugins.migrated import open_migrated
 
 EVERY_OTHER_HOUR = OffPeak(hours=frozenset(range(0, 24, 2)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scheduler.domain.allowances import Freeze
 from scheduler.domain.funding import FundingShare
-from scheduler.domain.periods import Period, PeriodLength, period_at, to_instant
+from scheduler.domain.periods import Period, to_instant
 from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, HoldId, Instant, PerMille
 from scheduler.ledger.holding import hold, holds_for, release
@@ -18,7 +18,7 @@ from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.views.reader import Views
 from tests.adapters.sql.invariants import violations
-from tests.lifecycle.build import NOON, OPERATOR, Company, policy
+from tests.lifecycle.build import NOON, OPERATOR, Company, month, policy
 
 HOUR = MS_PER_HOUR
 
@@ -39,10 +39,6 @@ def made(request: pytest.FixtureRequest) -> Iterator[Company]:
     with company.store._write() as connection:
         assert violations(connection) == {}
     company.close()
-
-
-def month(at: Instant, time_zone: str = "UTC") -> Period:
-    return period_at(at, PeriodLength.MONTH, time_zone)
 
 
 def grant(company: Company, period: Period) -> None:

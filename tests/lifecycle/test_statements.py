@@ -9,24 +9,28 @@ import pytest
 
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
-from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.people import Caller
 from scheduler.domain.periods import period_named
-from scheduler.domain.units import EngineerId, TeamName, TierName
 from scheduler.finance.csv_text import csv_lines
 from scheduler.finance.prices.rating import Rating
 from scheduler.finance.prices.valuation import Valuation
-from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statement_shapes import StatementView
 from tests.finance.build import at, book, rate
-from tests.lifecycle.build import policy
-from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, OCTOBER, a_month, ledger_micro, rows_of, total
+from tests.lifecycle.october import (
+    ADA,
+    FINANCE,
+    LEAD,
+    NOVEMBER,
+    OCTOBER,
+    a_month,
+    ledger_micro,
+    research_world,
+    rows_of,
+    total,
+)
 from tests.plugins.migrated import open_migrated
-
-FINANCE = Caller("fin", frozenset({Role.FINANCE}))
-ADA = Caller("ada", frozenset({Role.ENGINEER}), EngineerId("e-ada"), TeamName("research"))
-LEAD = Caller("lea", frozenset({Role.ENGINEER, Role.LEAD}), EngineerId("e-lea"), TeamName("research"))
 
 
 @pytest.fixture
@@ -35,17 +39,6 @@ def store() -> Iterator[SqlStore]:
     a_month(opened)
     yield opened
     opened.close()
-
-
-def research_world() -> World:
-    world = World()
-    world.put_policy(policy())
-    world.price_book = BOOK
-    staff = TierName("staff")
-    world.put_people(
-        [Engineer(EngineerId(f"e-{n}"), n, TeamName("research"), staff, n.title()) for n in ("ada", "bob")]
-    )
-    return world
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.money import Micro
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, EngineerId, Instant, Unit
-from scheduler.finance.prices.postings import CHARGED_SIDE, WORTH, charged_posting, worth_of
+from scheduler.finance.prices.postings import worth_of
 from scheduler.finance.prices.price_book import OffPeak, PriceBook, Unpriced, first_unpriced
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind
@@ -21,8 +21,7 @@ from scheduler.lifecycle.accounting.valued import pieces_of
 from scheduler.lifecycle.views.reader import Views
 from tests.finance.build import at, book, rate
 from tests.lifecycle.booked import Booked
-from tests.lifecycle.test_export_focus import A100, DAY, NIGHT, NOVEMBER, OCTOBER
-from tests.lifecycle.test_statements import FINANCE, research_world
+from tests.lifecycle.october import A100, DAY, FINANCE, NIGHT, NOVEMBER, OCTOBER, charged_in_october, research_world
 from tests.plugins.migrated import open_migrated
 
 WEEKEND = OffPeak(weekdays=frozenset({5, 6}))
@@ -43,25 +42,18 @@ class Simply:
 
 def simply(store: SqlStore, prices: PriceBook) -> Simply:
     sums, rating = Simply(), Rating(prices)
-    with store.reading() as books:
-        for entry in books.journal.entries(
-            kinds=CHARGED_SIDE, transactions=WORTH, starts_at=OCTOBER.starts_at, ends_at=OCTOBER.ends_at
-        ):
-            posting = charged_posting(entry)
-            if posting is None:
-                continue
-            attempt = books.attempts.get(posting.attempt_id) if posting.attempt_id is not None else None
-            try:
-                micro = worth_of(rating, posting, attempt).micro
-            except Unpriced as missing:
-                sums.missing = first_unpriced((sums.missing, missing))
-                continue
-            sums.total += micro
-            sums.charged += micro if posting.kind is TransactionKind.CHARGE else 0
-            if attempt is not None:
-                sums.of_owner[attempt.owner] += micro
-                sums.of_class[attempt.gpu_class] += micro
-                sums.of_line[posting.kind.value, attempt.id] += micro
+    for posting, attempt in charged_in_october(store):
+        try:
+            micro = worth_of(rating, posting, attempt).micro
+        except Unpriced as missing:
+            sums.missing = first_unpriced((sums.missing, missing))
+            continue
+        sums.total += micro
+        sums.charged += micro if posting.kind is TransactionKind.CHARGE else 0
+        if attempt is not None:
+            sums.of_owner[attempt.owner] += micro
+            sums.of_class[attempt.gpu_class] += micro
+            sums.of_line[posting.kind.value, attempt.id] += micro
     return sums
 
 

@@ -17,8 +17,7 @@ from scheduler.lifecycle.awarding.transfer import Passing
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.writing.answered import Command
 from tests.adapters.sql.invariants import violations
-from tests.lifecycle.build import NOON, OPERATOR, Company, policy
-from tests.lifecycle.test_rollover import month
+from tests.lifecycle.build import NOON, OPERATOR, Company, month, policy
 
 HOUR = MS_PER_HOUR
 STRICT = TierName("strict")

@@ -17,9 +17,8 @@ from scheduler.lifecycle.sensing.burning import JUMPED, RUNS_OUT, BurnAlerts
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.unit_burn import UnitBurn
-from tests.lifecycle.build import H100, NOON, Company, policy
+from tests.lifecycle.build import H100, NOON, Company, month, policy
 from tests.lifecycle.priced import EUR, euros
-from tests.lifecycle.test_rollover import month
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))
 UNITS = {"class hours": class_unit(H100), "tokens of a model": Unit("tokens/llama"), "tokens": TOKENS, "money": EUR}

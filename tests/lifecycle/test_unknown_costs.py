@@ -19,8 +19,7 @@ from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from tests.entrypoints.written import rows
 from tests.finance.build import H100, at, hardware, tariff
 from tests.lifecycle.booked import Booked
-from tests.lifecycle.test_export_focus import BOOK, OCTOBER, a_month
-from tests.lifecycle.test_statements import FINANCE, research_world
+from tests.lifecycle.october import BOOK, FINANCE, OCTOBER, a_month, research_world
 from tests.plugins.migrated import open_migrated
 
 NOW = at("2026-11-10")

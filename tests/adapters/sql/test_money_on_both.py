@@ -19,8 +19,17 @@ from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from tests.finance.build import H100, at, hardware
 from tests.finance.focus_rules import violations
-from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, OCTOBER, a_month, ledger_micro, rows_of, total
-from tests.lifecycle.test_statements import FINANCE, research_world
+from tests.lifecycle.october import (
+    BOOK,
+    FINANCE,
+    NOVEMBER,
+    OCTOBER,
+    a_month,
+    ledger_micro,
+    research_world,
+    rows_of,
+    total,
+)
 
 
 def test_a_month_exports_and_states_the_same_sum(store: SqlStore) -> None:
