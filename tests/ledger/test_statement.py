@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from scheduler.ledger.journal import (
     charged_to,
     transfer_entries,
 )
-from scheduler.ledger.statement import Released, StatementLine, accounts_of, in_time, statement
+from scheduler.ledger.statement import Released, StatementLine, accounts_of, in_time, lines_of, statement
 from tests.ledger.folding import folded
 
 A1 = AllowanceId("a-1")
@@ -66,6 +67,17 @@ def test_a_statement_of_nothing_closes_as_it_opened() -> None:
     balances = {HAD: 70, HELD: 30, OVERRUN: -9}
     made = statement(balances, balances, [])
     assert (made.opening, made.available, made.held, made.lines) == (100, 70, 30, ())
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["as posted", "the last first"])
+def test_a_line_is_named_by_its_first_entry_and_dated_by_its_last_in_whatever_order_they_are_read(order: int) -> None:
+    charges = [
+        moved(TransactionKind.CHARGE, transfer_entries(HELD, charged_to(A1), 10), at=at, name=name, attempt="w-1.1")
+        for name, at in (("first", 5), ("second", 9), ("third", 7))
+    ]
+    entries = [entry._replace(seq=seq) for seq, entry in enumerate(posted(*charges), 1)]
+    (line,), _ = lines_of(entries[::order])
+    assert (line.transaction_id, line.at, line.amount) == ("first", 9, -30)
 
 
 def test_every_kind_of_posting_shows_in_its_own_sum() -> None:
