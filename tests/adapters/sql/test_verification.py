@@ -195,6 +195,18 @@ def test_rows_inserted_in_the_middle_are_named(copy: Original, open_copy: sqlite
     assert first(look(copy.database, copy.heads)) == ("audit_events", 3)
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_row_numbered_before_the_first_is_named(number: int, copy: Original, open_copy: sqlite3.Connection) -> None:
+    open_copy.execute(
+        "INSERT INTO audit_events SELECT ?, at, actor, role, verb, 'x', request_id, before, after "
+        "FROM audit_events WHERE seq = 1",
+        (number,),
+    )
+    found = look(copy.database, copy.heads)
+    assert first(found) == ("audit_events", number)
+    assert FindingCode.ROW_INSERTED in codes(found)
+
+
 def test_a_row_that_nobody_sealed_is_named(copy: Original, open_copy: sqlite3.Connection) -> None:
     loosen(open_copy, "pods")
     open_copy.execute("INSERT INTO pods SELECT * FROM pods WHERE pod_uid = 'p-1'")
