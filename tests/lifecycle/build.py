@@ -56,6 +56,7 @@ from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.observe import observe
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.writing.batch import Batch, changing
+from tests.adapters.sql.invariants import violations
 from tests.plugins.memory import folder_for_databases
 from tests.plugins.migrated import open_migrated
 
@@ -149,6 +150,12 @@ class Company:
 
     def close(self) -> None:
         self.store.close()
+
+    def close_in_balance(self) -> None:
+        """For a test's end: whatever it did, the books tie."""
+        with self.store._write() as connection:
+            assert violations(connection) == {}
+        self.close()
 
     def engineer(self, subject: str) -> Engineer:
         return next(e for e in self.world.people.values() if e.subject == subject)

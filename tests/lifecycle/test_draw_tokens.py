@@ -34,7 +34,6 @@ from scheduler.lifecycle.awarding.draw_tokens import LASTS_MS_MAX, TokenDraws, T
 from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.writing.answered import Command
-from tests.adapters.sql.invariants import violations
 from tests.lifecycle.build import NOON, OPERATOR, Company
 from tests.lifecycle.priced import euros
 
@@ -49,9 +48,7 @@ def company() -> Iterator[Company]:
     made = Company()
     made.world.price_book = euros()
     yield made
-    with made.store._write() as connection:
-        assert violations(connection) == {}
-    made.close()
+    made.close_in_balance()
 
 
 @pytest.fixture

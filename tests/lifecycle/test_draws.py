@@ -10,10 +10,10 @@ from scheduler.decision.decide import step
 from scheduler.decision.state import State
 from scheduler.domain.allowances import Purpose
 from scheduler.domain.cluster import GpuClass
-from scheduler.domain.money import Currency, Micro
+from scheduler.domain.money import Micro
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.quantities import class_unit, money_unit
+from scheduler.domain.quantities import class_unit
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     MS_PER_HOUR,
@@ -30,7 +30,7 @@ from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.finance.focus.columns import NAMES
 from scheduler.finance.focus.rows import FocusRows, Used
 from scheduler.finance.prices.postings import Posting
-from scheduler.finance.prices.price_book import OffPeak, PriceBook, Rate, UnitPrice
+from scheduler.finance.prices.price_book import UnitPrice
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import AccountKind
 from scheduler.lifecycle.accounting.valued import pieces_of
@@ -42,33 +42,20 @@ from scheduler.lifecycle.running.record import record, stop_attempt
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.reader import Views
 from scheduler.ports import Books
-from tests.adapters.sql.invariants import violations
-from tests.finance.build import BILLING
 from tests.lifecycle.build import H100, NOON, ROLLING, Company, changes, job_seen, later, pod_seen, policy
+from tests.lifecycle.priced import EUR, euros
 
 PEOPLE = Caller("pat", frozenset({Role.PEOPLE}))
 HOUR = MS_PER_HOUR
-EUR = money_unit("EUR")
 OF_H100 = class_unit(H100)
 
 
 @pytest.fixture
 def company() -> Iterator[Company]:
     made = Company()
-    peak, cheap = (UnitPrice(Micro(3 * p), Micro(2 * p), Micro(p)) for p in (2_000_000, 500_000))
-    made.world.price_book = PriceBook(
-        name="prices",
-        hash="1" * 64,
-        currency=Currency("EUR"),
-        time_zone="UTC",
-        rates=(Rate(H100, None, Instant(0), None, peak, cheap),),
-        billing=BILLING,
-        off_peak=OffPeak(hours=frozenset({14})),
-    )
+    made.world.price_book = euros()
     yield made
-    with made.store._write() as connection:
-        assert violations(connection) == {}
-    made.close()
+    made.close_in_balance()
 
 
 def pay(company: Company, amount: int, unit: Unit, expires_in_hours: int = 1000) -> AllowanceId:

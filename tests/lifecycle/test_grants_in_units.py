@@ -29,7 +29,6 @@ from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.awarding.transfer import Passing
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.unit_shapes import UnitView
-from tests.adapters.sql.invariants import violations
 from tests.lifecycle.build import H100, NOON, OPERATOR, Company, policy
 from tests.lifecycle.priced import EUR, Desk, euros
 
@@ -56,9 +55,7 @@ def company() -> Iterator[Company]:
     made = Company(replace(base, tiers=tiers))
     made.world.price_book = euros()
     yield made
-    with made.store._write() as connection:
-        assert violations(connection) == {}
-    made.close()
+    made.close_in_balance()
 
 
 @pytest.fixture

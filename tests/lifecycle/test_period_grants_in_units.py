@@ -28,7 +28,6 @@ from scheduler.domain.units import (
 from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.views.reader import Views
-from tests.adapters.sql.invariants import violations
 from tests.entrypoints.company import POLICY
 from tests.lifecycle.build import H100, NOON, OPERATOR, Company, month, policy
 from tests.lifecycle.priced import EUR, euros
@@ -55,9 +54,7 @@ def company(request: pytest.FixtureRequest) -> Iterator[Company]:
     made = Company(getattr(request, "param", None) or rules())
     made.world.price_book = euros()
     yield made
-    with made.store._write() as connection:
-        assert violations(connection) == {}
-    made.close()
+    made.close_in_balance()
 
 
 def grant(company: Company, at: Instant = NOON) -> int:

@@ -36,7 +36,8 @@ from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view
 from tests.finance.build import BILLING
 from tests.lifecycle.build import FULL, H100, ROLLING, SPOT, Company, changes, job_seen, job_spec, pod_seen, policy
-from tests.lifecycle.test_draws import EUR, OF_H100, pay
+from tests.lifecycle.priced import EUR
+from tests.lifecycle.test_draws import OF_H100, pay
 
 A100 = GpuClassName("a100")
 POOL = PoolName("research")

@@ -17,7 +17,6 @@ from scheduler.ledger.holding import hold, holds_for, release
 from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.views.reader import Views
-from tests.adapters.sql.invariants import violations
 from tests.lifecycle.build import NOON, OPERATOR, Company, month, policy
 
 HOUR = MS_PER_HOUR
@@ -36,9 +35,7 @@ def company_with(rollover: Rollover | None, time_zone: str = "UTC") -> Company:
 def made(request: pytest.FixtureRequest) -> Iterator[Company]:
     company = company_with(request.param)
     yield company
-    with company.store._write() as connection:
-        assert violations(connection) == {}
-    company.close()
+    company.close_in_balance()
 
 
 def grant(company: Company, period: Period) -> None:

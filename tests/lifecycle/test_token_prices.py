@@ -20,7 +20,6 @@ from scheduler.lifecycle.awarding.draw_tokens import TokenDraws, TokensAsked
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
-from tests.adapters.sql.invariants import violations
 from tests.finance.focus_rules import violations as broken_rules
 from tests.lifecycle.build import NOON, OPERATOR, Company
 from tests.lifecycle.priced import euros
@@ -47,9 +46,7 @@ def company() -> Iterator[Company]:
     made = Company()
     made.world.price_book = prices(LLAMA_PRICE, ANY_PRICE)
     yield made
-    with made.store._write() as connection:
-        assert violations(connection) == {}
-    made.close()
+    made.close_in_balance()
 
 
 def draw(company: Company, model: str, tokens: int, *more: int, project: str | None = None) -> str:

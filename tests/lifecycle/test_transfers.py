@@ -16,7 +16,6 @@ from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.awarding.transfer import Passing
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.writing.answered import Command
-from tests.adapters.sql.invariants import violations
 from tests.lifecycle.build import NOON, OPERATOR, Company, month, policy
 
 HOUR = MS_PER_HOUR
@@ -35,9 +34,7 @@ def company() -> Iterator[Company]:
     with made.changing() as batch:
         grant_period(batch, month(NOON))
     yield made
-    with made.store._write() as connection:
-        assert violations(connection) == {}
-    made.close()
+    made.close_in_balance()
 
 
 @pytest.fixture
