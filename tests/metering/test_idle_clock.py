@@ -60,6 +60,11 @@ def test_two_warnings_come_before_the_action_and_then_nothing_more() -> None:
     assert [event.number for event in events] == [1, 2, 0]
 
 
+def test_the_action_leaves_its_owner_time_after_the_last_warning() -> None:
+    _, events = minutes([IDLE] * 60, replace(POLICY, lead_ms=9 * MS_PER_MINUTE))
+    assert told(events) == [("warned", 15), ("warned", 25), ("due", 34)]
+
+
 def test_work_sets_the_clock_back_and_takes_the_warning_back() -> None:
     _, events = minutes([IDLE] * 20 + [ACTIVE] + [IDLE] * 31)
     assert told(events) == [("warned", 15), ("resumed", 21), ("warned", 36), ("warned", 46), ("due", 51)]

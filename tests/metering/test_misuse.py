@@ -4,6 +4,7 @@ import pytest
 
 from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.misuse import (
+    APART_MS_MAX,
     MINING_MS,
     Misuse,
     MisuseKind,
@@ -109,9 +110,10 @@ def test_a_window_around_a_start_accuses_only_who_was_there_a_minute_before() ->
     assert grown(there, witnessed(None, seen(5), arrived_at)).windows == 2
 
 
-def test_who_comes_back_after_a_while_begins_anew() -> None:
-    (first,) = strangers(window(1, process(THEIR_POD)), HELD)
-    (later,) = strangers(window(100, process(THEIR_POD)), HELD)
+def test_who_comes_back_after_more_than_two_minutes_begins_anew() -> None:
+    first, soon, later = (strangers(window(number, process(THEIR_POD)), HELD)[0] for number in (1, 10, 11))
+    assert soon.first_at - first.last_at == APART_MS_MAX
+    assert grown(first, soon).windows == 2
     assert grown(first, later) == later
 
 
