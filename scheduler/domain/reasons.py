@@ -50,6 +50,7 @@ class Reason(StrEnum):
     BOOKING_MADE = "BookingMade"
     BOOKING_MOVED = "BookingMoved"
     BOOKING_AT_RISK = "BookingAtRisk"
+    BOOKING_MISSED = "BookingMissed"
     RUNNING = "Running"
     COMPLETED = "Completed"
     FAILED = "Failed"
@@ -175,9 +176,13 @@ TEXTS: dict[Reason, ReasonText] = {
         "Nothing is to be done: its hours and its time are the same.",
     ),
     Reason.BOOKING_AT_RISK: ReasonText(
-        "Not kept: {lost} takes no work, and no other place for {gpus} × {gpu_class} is free from {from} on.",
-        "It is placed anew as soon as there is room. Giving it back costs nothing, and where it cannot be kept at its "
-        "start it is called off at no cost; in its window, what it lacks is not charged.",
+        "Not kept: {gpus} × {gpu_class} on {lost} are lost, and no other place for them is free from {from} on.",
+        "They are placed anew as soon as there is room. Giving the booking back costs nothing meanwhile, what it lacks in "
+        "its window is not charged, and where it would begin with no GPU at all it is called off at no cost.",
+    ),
+    Reason.BOOKING_MISSED: ReasonText(
+        "Called off: {cause}, so nothing of the time from {from} until {until} could be used. It is not charged.",
+        "Book another time; its hours are free again.",
     ),
     Reason.BOOKING_MADE: ReasonText(
         "Booked: {gpus} × {gpu_class} on {nodes} from {from} until {until}; {held_hours} h are held.",

@@ -212,7 +212,8 @@ class Cycle:
         world = self._world
         for outcome in inbox.outcomes:
             self._settle_call(outcome, now)
-        if not self._cluster.is_reachable:
+        world.is_cluster_away = not self._cluster.is_reachable
+        if world.is_cluster_away:
             postpone(world, now)
         jobs = new_jobs(world, (job for changes in inbox.changes for job in changes.jobs.values()))
         told = words_about_changes(world, (job for changes in inbox.changes for job in changes.jobs.values()))

@@ -87,6 +87,22 @@ def test_nothing_starts_inside_on_gpus_that_somebodys_pods_have_not_left() -> No
     assert placements(decide(ended(recorded(world, plan)))) == {"second": {"n1": 1}}
 
 
+def test_of_two_bookings_of_a_node_that_lacks_gpus_the_one_that_began_first_has_its_own() -> None:
+    """Of eight GPUs, four are booked by each, and two are not left yet by whom nobody's booking pays for."""
+    late = attempt("late", "n1", gpus=2, state=AttemptState.STOPPING, stop_reason=Reason.TIME_LIMIT)
+    first = booking("first", gpus=4, in_hours=-2, hours=9, team="blue", owner="bob", project=None)
+    second = booking("second", gpus=4, in_hours=-1, hours=9)
+    queued = [
+        workload("of-first", hours=1, gpus=4, team="blue", owner="bob", project=None, age=2),
+        workload("of-second", hours=1, gpus=2, age=2),
+        workload("no-more", hours=1, gpus=2, age=1),
+    ]
+    by = policy(pool("red"), pool("blue"))
+    plan = decide(snapshot(nodes(node("n1")), queued, attempts=[late, first, second], by=by))
+
+    assert placements(plan) == {"of-first": {"n1": 1}, "of-second": {"n1": 1}}
+
+
 def test_a_gang_that_requires_a_rack_starts_inside_where_its_booking_stands_in_one() -> None:
     by = policy(pool("red", gpus=64), topology=tuple(TopologyLevel(LevelName(it), it) for it in ("block", "rack")))
     together = nodes(standing("n1", 4, "x/1"), standing("n2", 4, "x/1"))

@@ -15,7 +15,7 @@ from tests.lifecycle.build import H100, Company, changes, job_seen, later, pod_s
 from tests.lifecycle.test_bookings import book, pass_time
 
 
-def run_inside(company: Company, booking: Workload, started_late_s: int | None, **fields: int) -> Workload:
+def run_inside(company: Company, booking: Workload, started_late_s: int | None, **fields: object) -> Workload:
     """Work that could use its time limit and grace before the booking is over, had its pods started when it was launched;
     None: none has."""
     workload = company.submit("ada", project=None, **fields)

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain.cluster import Node
+from scheduler.domain.cluster import Node, PodRequest
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant, NodeName
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, Instant, NodeName
 from scheduler.domain.workloads import WorkloadState
 from scheduler.finance.reconciling.reconciliation import DifferenceKind
 from scheduler.lifecycle.accounting.close_period import Periods
 from scheduler.lifecycle.running.keep import limits_are_due
 from scheduler.lifecycle.sensing.census import Census
 from tests.lifecycle.build import NOON, Company, changes, job_seen, later, pod_seen
-from tests.lifecycle.test_beyond_bookings import AUDITOR, BOOKED_GPUS, GPUS, booked, conserved, cycle, owed
+from tests.lifecycle.test_beyond_bookings import AUDITOR, BOOKED_GPUS, GPUS, booked, conserved, cycle, end_pods, owed
 from tests.lifecycle.test_bookings import book, cordon, pass_time, shown, stands_on
 from tests.lifecycle.test_inside_bookings import run_inside
 
@@ -56,7 +56,7 @@ def test_a_booking_is_not_charged_for_a_node_from_when_it_was_lost(alone: Compan
     assert limits_are_due(company.world, company.now)
     pass_time(company, 0)
     assert not limits_are_due(company.world, company.now), "it is said once"
-    assert shown(company, booking).notice.startswith("Not kept: n0 takes no work")
+    assert shown(company, booking).notice.startswith("Not kept: 4 × h100 on n0 are lost")
     assert shown(company, booking).late_fee == 0
     census.run(company.now)
     pass_time(company, 3)
@@ -149,19 +149,66 @@ def test_a_booking_that_loses_a_node_in_its_window_has_another_in_its_place(comp
     assert company.available(grant) == (100 - 6 * 2) * MS_PER_HOUR
 
 
-def test_given_back_a_booking_that_lost_a_node_costs_its_share_of_what_it_still_has(company: Company) -> None:
+def test_a_booking_that_lost_gpus_of_a_node_costs_nothing_to_give_back(company: Company) -> None:
     company.world.put_node(NodeName("n0"), replace(company.world.nodes[NodeName("n0")], gpus=8))
     grant = company.grant("ada", 40)
     booking = book(company, gpus=8, in_hours=0, hours=2)
     pass_time(company, 1)
     company.world.put_node(NodeName("n0"), replace(company.world.nodes[NodeName("n0")], gpus=2))
     pass_time(company, 0)
-    fee = 2 * MS_PER_HOUR // 2
-    assert shown(company, booking).late_fee == fee
+    assert shown(company, booking).late_fee == 0
 
     company.commands.cancel(company.caller("ada"), booking.id, now=company.now)
 
-    assert company.available(grant) == 40 * MS_PER_HOUR - 8 * MS_PER_HOUR - fee
+    assert company.available(grant) == 40 * MS_PER_HOUR - 8 * MS_PER_HOUR
+
+
+@pytest.mark.parametrize("gpus", [GPUS, BOOKED_GPUS], ids=["beside what rests", "on all of it"])
+def test_a_node_that_dies_under_work_inside_is_charged_until_that_was_known_and_not_until_its_pods_are(
+    alone: Company, gpus: int
+) -> None:
+    """Its node stops answering at half past; the cluster gives up on the pod, which was last seen before, five minutes
+    later."""
+    company = alone
+    company.grant("ada", 20)
+    census = Census(company.store, company.world, company.now)
+    census.run(company.now)
+    booking = book(company, in_hours=0, hours=2)
+    pass_time(company, 0)
+    workload = run_inside(company, booking, 0, time_limit_ms=MS_PER_HOUR, pod=PodRequest(gpus, 4000, 8000))
+    start = company.now
+    pass_time(company, 0.5)
+    cordon(company, "n0")
+    pass_time(company, 0)
+    assert not limits_are_due(company.world, company.now)
+    cycle(company, later(company.now, 330))
+    end = later(start, 1770)
+    pod = pod_seen(workload, started_at=start, finished_at=end, phase=PodPhase.SUCCEEDED, exit_code=0)
+    company.see(changes(pod, job_seen(workload, is_suspended=False, is_complete=True)))
+    cycle(company, company.now)
+    cycle(company, later(start, 2 * 3600))
+
+    assert shown(company, booking).charged == BOOKED_GPUS * MS_PER_HOUR // 2
+    assert conserved(company) == (BOOKED_GPUS * MS_PER_HOUR // 2, 0, 0)
+
+
+def test_what_was_charged_for_a_dead_node_before_that_was_known_stays_charged(alone: Company) -> None:
+    """Of an hour and a half that the cluster did not give up on its pod, all but the last ten minutes are charged."""
+    company = alone
+    company.grant("ada", 20)
+    booking = book(company, in_hours=0, hours=3)
+    cycle(company, company.now)
+    workload = run_inside(company, booking, 0, time_limit_ms=MS_PER_HOUR)
+    start = company.now
+    cordon(company, "n0")
+    cycle(company, start)
+    cycle(company, later(start, 5400))
+    end_pods(company, workload, start, finished_at=later(start, 60))
+    cycle(company, later(start, 5400))
+    cycle(company, later(start, 3 * 3600))
+
+    assert shown(company, booking).charged == GPUS * 80 * MS_PER_MINUTE
+    assert owed(company) == (0, GPUS * 80 * MS_PER_MINUTE)
 
 
 STATES = ("sound", "cordoned", "gone", "smaller")

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from scheduler.domain.bookings import BookingPhase
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
-from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, NodeName
 from scheduler.domain.workloads import Workload, WorkloadState
-from scheduler.lifecycle.running.keep import CHARGE_BEHIND_MS
+from scheduler.lifecycle.running.keep import CHARGE_BEHIND_MS, limits_are_due
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.test_beyond_bookings import (
     BOOKED_GPUS,
@@ -23,6 +24,7 @@ from tests.lifecycle.test_beyond_bookings import (
     owed,
 )
 from tests.lifecycle.test_bookings import book, pass_time, shown, sleep_until
+from tests.lifecycle.test_rehearsing import Watcher
 
 
 def outlasting(company: Company, grant: AllowanceId, hours: int) -> Workload:
@@ -114,8 +116,71 @@ def test_a_booking_that_the_service_slept_through_costs_nothing(company: Company
 
     sleep_until(company, later(company.now, 4 * 3600))
 
-    assert company.workload(booking.id).state is WorkloadState.COMPLETED
-    assert shown(company, booking).charged == 0
+    ended = company.workload(booking.id)
+    assert (ended.state, ended.state_reason) == (WorkloadState.CANCELLED, Reason.BOOKING_MISSED)
+    seen = shown(company, booking)
+    assert (seen.charged, seen.phase) == (0, BookingPhase.CANCELLED)
+    assert seen.notice.startswith("Called off: neither this service nor its cluster was there")
+    assert company.available(grant) == 20 * MS_PER_HOUR
+
+
+def test_a_booking_of_which_others_had_every_gpu_throughout_is_called_off_and_costs_nothing(company: Company) -> None:
+    """Who was to be gone at its start was still there at its end."""
+    company.world.put_node(NodeName("n1"), replace(company.world.nodes[NodeName("n1")], gpus=0))
+    company.world.put_node(NodeName("n0"), replace(company.world.nodes[NodeName("n0")], gpus=GPUS))
+    grant = company.grant("ada", 20)
+    late = outlasting(company, grant, 1)
+    start = company.now
+    booking = book(company, gpus=GPUS, in_hours=1, hours=2)
+    left = company.available(grant)
+    pass_time(company, 2)
+    pass_time(company, 1.1)
+
+    assert company.workload(booking.id).state_reason is Reason.BOOKING_MISSED
+    assert shown(company, booking).notice.startswith("Called off: its nodes were lost or others still had its GPUs")
+    assert company.available(grant) == left + GPUS * 2 * MS_PER_HOUR
+    complete(company, late, start, company.now)
+
+
+def test_a_window_that_comes_while_the_cluster_is_away_begins_as_that_is_back(company: Company) -> None:
+    """Nobody could start anything: it is not charged, and costs nothing to give back meanwhile."""
+    grant = company.grant("ada", 20)
+    booking = book(company, in_hours=1, hours=2)
+    watcher = Watcher(company)
+    watcher.cluster.is_reachable = False
+    company.now = later(company.now, 3600 + 1800)
+    watcher.look()
+    assert not limits_are_due(company.world, company.now)
+    assert company.workload(booking.id).state is WorkloadState.LAUNCHING
+    assert shown(company, booking).late_fee == 0
+    watcher.cluster.is_reachable = True
+    watcher.look()
+    pass_time(company, 0)
+    assert company.workload(booking.id).state is WorkloadState.RUNNING
+    assert shown(company, booking).late_fee > 0
+    pass_time(company, 2)
+
+    assert shown(company, booking).charged == BOOKED_GPUS * 1.5 * MS_PER_HOUR
+    assert company.available(grant) == (20 - BOOKED_GPUS * 1.5) * MS_PER_HOUR
+
+
+def test_that_the_cluster_is_away_for_a_while_in_its_midst_changes_no_charge(company: Company) -> None:
+    company.grant("ada", 20)
+    booking = book(company, in_hours=0, hours=2)
+    pass_time(company, 0.5)
+    company.world.is_cluster_away = True
+    pass_time(company, 2)
+
+    assert shown(company, booking).charged == BOOKED_GPUS * 2 * MS_PER_HOUR
+
+
+def test_a_whole_window_while_the_cluster_is_away_is_called_off_at_no_cost(company: Company) -> None:
+    grant = company.grant("ada", 20)
+    booking = book(company, in_hours=1, hours=2)
+    company.world.is_cluster_away = True
+    pass_time(company, 3)
+
+    assert company.workload(booking.id).state_reason is Reason.BOOKING_MISSED
     assert company.available(grant) == 20 * MS_PER_HOUR
 
 

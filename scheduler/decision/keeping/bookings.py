@@ -29,6 +29,11 @@ def is_active(booking: Attempt, now: Instant) -> bool:
     return booking.launched_at <= now < booking.booked_until
 
 
+def goes_before(one: Attempt, other: Attempt) -> bool:
+    """Whether of two bookings it is this one that has its GPUs, where a node has too few for both: it began first."""
+    return one.is_booking and (one.launched_at, one.id) < (other.launched_at, other.id)
+
+
 def gpus_on(attempt: Attempt) -> GpusOn:
     return {name: pods * attempt.pod.gpus for name, pods in attempt.placement.pods_by_node}
 
@@ -146,7 +151,15 @@ class Bookings:
     def unused(self, booking: Attempt) -> GpusOn:
         """Those of them that nothing else uses either, which should have ended before it began and has not."""
         kept = self._claimed[booking.workload_id][1]
-        return {name: max(0, min(gpus, gpus + self._capacity.free_gpus(name))) for name, gpus in kept.items()}
+        return {name: max(0, gpus - self._lacking(booking, name)) for name, gpus in kept.items()}
+
+    def _lacking(self, booking: Attempt, name: NodeName) -> int:
+        """GPUs of what it keeps on the node that are not there, beside those that bookings after it go without."""
+        lacking = -self._capacity.free_gpus(name)
+        if lacking <= 0:
+            return 0
+        after = (left.get(name, 0) for other, left in self._claimed.values() if goes_before(booking, other))
+        return max(0, lacking - sum(after))
 
     def of_class(self, gpu_class: GpuClassName) -> list[Attempt]:
         """In the order of their starts."""

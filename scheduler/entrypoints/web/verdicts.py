@@ -30,6 +30,7 @@ _LOST = frozenset(
         Reason.REFUSED,
         Reason.TIME_LIMIT,
         Reason.BOOKING_ENDED,
+        Reason.BOOKING_MISSED,
     }
 )
 _STATES = {

@@ -37,7 +37,7 @@ from scheduler.lifecycle.asking.judge import new_workload, with_defaults
 from scheduler.lifecycle.asking.short_of_hours import short_of_hours
 from scheduler.lifecycle.asking.submit import judge_for
 from scheduler.lifecycle.memory.prices_ahead import terms_of
-from scheduler.lifecycle.running.free_ahead import free_in_window, may_hold, overlapping
+from scheduler.lifecycle.running.free_ahead import as_known, free_in_window, may_hold, overlapping
 from scheduler.lifecycle.running.rebooking import tightest_first
 from scheduler.lifecycle.writing.batch import Batch
 
@@ -162,9 +162,10 @@ def _require_quota(batch: Batch, owner: Engineer, wish: BookingWish, policy: Pol
 def _placement(batch: Batch, spec: WorkloadSpec, wish: BookingWish) -> Placement:
     until = Instant(wish.starts_at + wish.length_ms)
     nodes = sorted(n for n, node in batch.world.nodes.items() if may_hold(node, wish.gpu_class))
-    free = {name: free_in_window(batch.world, name, wish.starts_at, until, batch.now) for name in nodes}
+    on_node = as_known(batch.world)
+    free = {name: free_in_window(batch.world, on_node, name, wish.starts_at, until, batch.now) for name in nodes}
     placement = tightest_first(free, spec.pods, spec.pod.gpus)
-    if placement is None:
+    if placement.pods < spec.pods:
         fitting = sum(max(0, each) // spec.pod.gpus * spec.pod.gpus for each in free.values())
         raise Conflict(
             f"from {iso(wish.starts_at)} until {iso(until)}, {fitting} of the {wish.gpus} {wish.gpu_class} can be kept: "

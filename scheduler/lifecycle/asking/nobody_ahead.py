@@ -8,7 +8,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import MS_PER_MINUTE, Instant
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
-from scheduler.lifecycle.running.free_ahead import free_in_window
+from scheduler.lifecycle.running.free_ahead import as_known, free_in_window
 from scheduler.lifecycle.writing.batch import Batch
 
 _FOR_ROOM = frozenset({Reason.RESOURCES, Reason.TOPOLOGY, Reason.BOOKED})
@@ -48,7 +48,7 @@ def _require_no_booking(batch: Batch, attempt: Attempt, ends_at: Instant, longer
         shared = {name for name, _ in booking.placement.pods_by_node}
         for name, pods in attempt.placement.pods_by_node:
             at, after = booking.launched_at, Instant(booking.launched_at + 1)
-            left = free_in_window(batch.world, name, at, after, batch.now, without=attempt.id)
+            left = free_in_window(batch.world, as_known(batch.world), name, at, after, batch.now, without=attempt.id)
             if name in shared and left < pods * attempt.pod.gpus:
                 raise Conflict(
                     f"its GPUs on {name} are booked from {iso(booking.launched_at)} (booking {booking.workload_id})",

@@ -121,6 +121,7 @@ class World:
     """The generation that our last write gave a Job: an older report of it is stale."""
     refused_jobs: dict[JobUid, ObservedJob] = field(default_factory=dict)
     """Jobs of users that were not taken in and have been told so, as they were then."""
+    is_cluster_away: bool = False  # as the last cycle found: nobody can start anything then
     observed: ObservedOnly | None = None
     """What would have been done, where this process only observes."""
     _pending: Pending = field(default_factory=Pending)

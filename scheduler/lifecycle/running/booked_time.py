@@ -1,10 +1,10 @@
 """Booked time: what becomes of a booking as its window comes, passes, or is given back."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import EndEvidence, PodRun
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant, NodeName, PodUid, whole_second
@@ -13,8 +13,8 @@ from scheduler.ledger.fees import charge_fee
 from scheduler.ledger.holding import release
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.running.charge import gpu_ms_of
-from scheduler.lifecycle.running.free_ahead import booked_here
+from scheduler.lifecycle.running.charge import charged_up_to, gpu_ms_of
+from scheduler.lifecycle.running.free_ahead import Had, as_known, as_left_by, booked_here
 from scheduler.lifecycle.running.rebooking import begin_where_free, is_at_risk, is_lost, is_shaken, keep_booking
 from scheduler.lifecycle.running.renew import charge_until
 from scheduler.lifecycle.writing.batch import Batch
@@ -28,10 +28,10 @@ def is_due(world: World, attempt: Attempt, now: Instant) -> bool:
         return True
     if not world.nodes:
         return False  # nothing was reported yet: nobody knows what it has
+    if attempt.started_at is None:
+        return not world.is_cluster_away
     runs = world.pods.get(attempt.id, {}).values()
-    return attempt.started_at is None or bool(
-        _changed(runs, booked_here(world, world.attempts.get, attempt, now), now)
-    )
+    return bool(_changed(runs, booked_here(world, as_known(world), attempt, now), now))
 
 
 def outlasts_booking(world: World, attempt: Attempt, now: Instant) -> bool:
@@ -51,16 +51,21 @@ def pass_booking(batch: Batch, attempt: Attempt) -> None:
         return
     workload = batch.workload(attempt.workload_id)
     assert workload is not None, "a live attempt has a workload"
-    if attempt.started_at is None and is_lost(batch.world, attempt):
+    if attempt.started_at is None and attempt.booked_until <= batch.now:
+        _miss(batch, workload, attempt, "neither this service nor its cluster was there to start anything")
+        return
+    if attempt.started_at is None and is_lost(batch, attempt):
         _end(batch, workload, attempt, batch.now, WorkloadState.CANCELLED, Reason.BOOKING_AT_RISK)
         return
     if attempt.started_at is None:
         attempt = _start(batch, workload, begin_where_free(batch, attempt))
         workload = batch.workload(workload.id) or workload
-    if attempt.booked_until <= batch.now:
+    if attempt.booked_until > batch.now:
+        _follow_nodes(batch, attempt, max(attempt.launched_at, whole_second(batch.now)))
+    elif gpu_ms_of(batch.pod_runs(attempt.id), attempt.booked_until):
         _end(batch, workload, attempt, attempt.booked_until, WorkloadState.COMPLETED, Reason.COMPLETED)
     else:
-        _follow_nodes(batch, attempt, max(attempt.launched_at, whole_second(batch.now)))
+        _miss(batch, workload, attempt, "its nodes were lost or others still had its GPUs")
 
 
 def cancel_booking(batch: Batch, workload: Workload) -> int:
@@ -95,8 +100,8 @@ def _require_nobody_inside(batch: Batch, workload: Workload) -> None:
 
 def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> int:
     """Of each unit that is held, what cancelling now costs. Returns all of it in standard GPU-milliseconds."""
-    if is_at_risk(batch.world, attempt):
-        return 0  # the platform gave it up first
+    if is_given_up(batch.world, attempt, batch.now):
+        return 0
     terms = batch.world.require_policy().bookings
     total = 0
     for unit in sorted({each.unit for each in holds}):
@@ -109,6 +114,12 @@ def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> i
             batch.charge_holds(amounts)
             total += sum(each.in_standard(amounts.get(each.id, 0), attempt) for each in of_unit)
     return total
+
+
+def is_given_up(world: World, attempt: Attempt, now: Instant) -> bool:
+    """Whether the platform was the first not to keep it: giving it back is free then."""
+    is_late = attempt.started_at is None and attempt.launched_at <= now
+    return is_at_risk(world, attempt) or (is_late and world.is_cluster_away)
 
 
 def of_time_ahead(left: int, attempt: Attempt, runs: Sequence[PodRun], now: Instant) -> int:
@@ -136,30 +147,65 @@ def _follow_nodes(batch: Batch, attempt: Attempt, at: Instant) -> None:
     """Its nodes stand for it as pods do for other work, and the charge is made from them: of GPUs that somebody still used
     as it began, from when they are known to be free; of those that it lost, until then; of all, to its window's end."""
     runs = batch.pod_runs(attempt.id)
-    changed = _changed(runs, booked_here(batch.world, batch.attempt, attempt, at), at)
+    changed = _changed(runs, booked_here(batch.world, as_left_by(batch), attempt, at), at)
+    since = dict.fromkeys(changed, at)
     for run in runs:
         if run.node in changed and _is_open(run, at):
-            batch.put_pod(replace(run, ended_at=at))
-    had = ((name, gpus) for name, gpus in changed.items() if gpus)
-    for number, (name, gpus) in enumerate(had, start=len(runs)):
-        uid, pod_name = PodUid(f"booked:{attempt.id}:{number}"), f"{attempt.workload_id}-{number}"
-        until = attempt.booked_until
-        batch.put_pod(
-            PodRun(uid, attempt.id, pod_name, name, gpus, at, ended_at=until, end_evidence=EndEvidence.FINISHED)
+            if _is_for_inside(run) and changed[run.node].gpus < run.gpus:
+                since[run.node] = _left_at(batch, attempt, run, at)
+            batch.put_pod(replace(run, ended_at=since[run.node]))
+    has = {name: had for name, had in changed.items() if had.gpus}
+    for number, (name, had) in enumerate(has.items(), start=len(runs)):
+        run = PodRun(
+            PodUid(f"booked:{attempt.id}:{number}"),
+            attempt.id,
+            f"{attempt.workload_id}-{number}",
+            name,
+            had.gpus,
+            since[name],
+            ended_at=attempt.booked_until,
+            end_evidence=EndEvidence.FINISHED,
+            last_seen_at=since[name] if had.is_for_inside else None,
         )
+        batch.put_pod(run)
 
 
-def _changed(runs: Iterable[PodRun], has: Mapping[NodeName, int], at: Instant) -> dict[NodeName, int]:
+def _changed(runs: Iterable[PodRun], has: Mapping[NodeName, Had], at: Instant) -> dict[NodeName, Had]:
     """Of what it has by node, that which its runs do not say."""
-    said = Counter[NodeName]()
-    for run in runs:
-        if run.node is not None and _is_open(run, at):
-            said[run.node] += run.gpus
-    return {name: has.get(name, 0) for name in sorted({*has, *said}) if has.get(name, 0) != said[name]}
+    said = {
+        run.node: Had(run.gpus, _is_for_inside(run)) for run in runs if run.node is not None and _is_open(run, at)
+    }
+    names = sorted({*has, *said})
+    return {name: has.get(name, Had()) for name in names if has.get(name, Had()) != said.get(name, Had())}
 
 
 def _is_open(run: PodRun, at: Instant) -> bool:
     return run.ended_at is None or run.ended_at > at
+
+
+def _is_for_inside(run: PodRun) -> bool:
+    """Whether it is what a booking has for work inside alone: the node was last seen to have GPUs for it as that began."""
+    return run.last_seen_at is not None
+
+
+def _left_at(batch: Batch, attempt: Attempt, run: PodRun, at: Instant) -> Instant:
+    """Until when it had GPUs for work inside alone: until that had ended, however late this was known; but what is charged
+    stays."""
+    books = batch.books.attempts
+    inside = [each.id for each in books.inside([attempt.workload_id])[attempt.workload_id]]
+    stored = books.pods_of(inside)
+    known = {pod.pod_uid: pod for each in inside for pod in (*stored[each], *batch.pod_runs(each))}
+    ends = (pod.ended_at for pod in known.values() if pod.node == run.node)
+    charged = charged_up_to(batch.pod_runs(attempt.id), attempt, at)
+    assert run.started_at is not None, "it was begun with its start"
+    return min(at, max(run.started_at, charged, *(end for end in ends if end is not None)))
+
+
+def _miss(batch: Batch, workload: Workload, attempt: Attempt, cause: str) -> None:
+    """Nothing of it could be had."""
+    window = {"from": iso(attempt.launched_at), "until": iso(attempt.booked_until)}
+    batch.say(workload.id, Reason.BOOKING_MISSED, {"cause": cause, **window})
+    _end(batch, workload, attempt, attempt.booked_until, WorkloadState.CANCELLED, Reason.BOOKING_MISSED)
 
 
 def _end(
@@ -171,9 +217,11 @@ def _end(
     reason: Reason,
     fee: int = 0,
 ) -> None:
+    has = booked_here(batch.world, as_left_by(batch), attempt, at)
     for run in batch.pod_runs(attempt.id):
-        if _is_open(run, at):
-            batch.put_pod(replace(run, ended_at=at))
+        if run.node is not None and _is_open(run, Instant(at - 1)):
+            is_left = _is_for_inside(run) and not has.get(run.node, Had()).gpus
+            batch.put_pod(replace(run, ended_at=_left_at(batch, attempt, run, at) if is_left else at))
     if state is WorkloadState.COMPLETED:
         attempt = charge_until(batch, attempt, at)
     holds = batch.holds_of(attempt.id)
@@ -182,5 +230,5 @@ def _end(
     batch.put_attempt(replace(attempt, state=AttemptState.ENDED, ended_at=at, stop_reason=reason))
     batch.change_workload(workload, state=state, state_reason=reason)
     by = f"its owner; {fee / MS_PER_HOUR:.1f} h charged for it" if fee else "its owner"
-    if reason is not Reason.BOOKING_AT_RISK:  # that was said when its nodes were lost
+    if reason in {Reason.COMPLETED, Reason.CANCELLED}:  # of the others it was told why
         batch.say(workload.id, reason, {"by": by} if reason is Reason.CANCELLED else {})

@@ -9,14 +9,14 @@ from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.running.booked_time import of_time_ahead
+from scheduler.lifecycle.running.booked_time import is_given_up, of_time_ahead
 from scheduler.lifecycle.running.charge import gpu_ms_of
-from scheduler.lifecycle.running.rebooking import is_at_risk
 from scheduler.ports import Books
 
 LOOKED_AT = 200
 """Of the caller's latest workloads, so many are looked through for bookings that are over."""
 
+_NOTICES = frozenset({Reason.BOOKING_MOVED, Reason.BOOKING_AT_RISK, Reason.BOOKING_MISSED})
 _SEES_ALL = (Role.OPERATOR, Role.AUDITOR, Role.FINANCE)
 
 
@@ -44,7 +44,7 @@ class BookingView:
     late_fee: int
     runs_inside: tuple[WorkloadId, ...]
     notice: str = ""
-    """What its owner should know of its nodes: that they changed, or that it cannot be kept."""
+    """What its owner should know of its nodes: that they changed, or that it cannot be kept or could not be begun."""
 
 
 def bookings_of(books: Books, world: World, caller: Caller, now: Instant) -> list[BookingView]:
@@ -108,14 +108,14 @@ def _view(books: Books, world: World, workload: Workload, now: Instant) -> Booki
 
 
 def _late_fee(world: World, attempt: Attempt, left: int, now: Instant) -> int:
-    if not attempt.is_live or is_at_risk(world, attempt):
+    if not attempt.is_live or is_given_up(world, attempt, now):
         return 0
     return world.require_policy().bookings.late_fee(left, attempt.launched_at, now)
 
 
 def _notice(world: World, booking_id: WorkloadId) -> str:
     verdict = world.verdicts.get(booking_id)
-    if verdict is None or verdict.reason not in {Reason.BOOKING_MOVED, Reason.BOOKING_AT_RISK}:
+    if verdict is None or verdict.reason not in _NOTICES:
         return ""
     return sentence(verdict.reason, verdict.evidence)
 

@@ -79,6 +79,11 @@ class Batch:
         )
 
     @property
+    def changed_attempts(self) -> Iterable[Attempt]:
+        """Those that it adds or changes, as it leaves them."""
+        return chain(self._new_attempts.values(), self._attempts.values())
+
+    @property
     def added(self) -> Collection[Workload]:
         """The workloads that it adds."""
         return self._added.values()

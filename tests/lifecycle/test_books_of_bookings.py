@@ -1,0 +1,101 @@
+"""Whatever becomes of bookings, their nodes, the service and its cluster: no GPU is promised or charged twice, each is
+charged what it had and its late fee, and nothing stays held."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, NodeName
+from scheduler.domain.workloads import Attempt, WorkloadState
+from scheduler.ledger.journal import Account, AccountKind
+from scheduler.lifecycle.running.free_ahead import overlapping
+from scheduler.lifecycle.running.rebooking import is_at_risk
+from tests.lifecycle.booking_histories import NODES, History
+from tests.lifecycle.build import NOON, Company, later
+from tests.lifecycle.test_beyond_bookings import conserved, owed
+from tests.lifecycle.test_bookings import shown
+
+HOUR = 3600
+LAST = 40 * HOUR
+
+numbers, gpus, nodes = st.integers(0, 4), st.integers(1, 8), st.sampled_from(NODES)
+lengths = st.integers(1, 12).map(lambda quarters: quarters * 900)
+events = st.one_of(
+    st.tuples(st.just("book"), gpus, st.sampled_from([0, 0, 60, HOUR, 3 * HOUR]), lengths),
+    st.tuples(st.just("cancel"), numbers),
+    st.tuples(st.just("change_node"), nodes, st.sampled_from(["sound", "smaller", "cordoned", "dead", "gone"])),
+    st.tuples(st.just("run_alone"), nodes, st.integers(1, 4), lengths, st.sampled_from([0, 0, 600, 2 * HOUR])),
+    st.tuples(st.just("run_inside"), numbers, lengths),
+    st.tuples(st.just("restart")),
+    st.tuples(st.just("go_away")),
+    st.tuples(st.just("pass")),
+)
+histories = st.lists(
+    st.tuples(st.sampled_from([1, 1, 60, 601, 1800, HOUR, 3 * HOUR]), events), min_size=1, max_size=16
+)
+
+
+@given(history=histories)
+def test_whatever_becomes_of_bookings_their_charges_are_what_they_had(
+    history: list[tuple[int, tuple[object, ...]]],
+) -> None:
+    company = Company()
+    try:
+        grant = company.grant("ada", 10_000)
+        lived = History(company, grant)
+        lived.book(4, HOUR, 4 * HOUR)
+        for after_s, (what, *told) in history:
+            lived.pass_until(later(company.now, after_s))
+            if what == "go_away":
+                company.world.is_cluster_away = not company.world.is_cluster_away
+            elif what != "pass":
+                getattr(lived, str(what))(*told)
+            lived.settle()
+            nothing_is_promised_twice(lived)
+        company.world.is_cluster_away = False
+        lived.pass_until(later(NOON, LAST + 16 * 3 * HOUR))
+        lived.settle()
+
+        for booking in lived.bookings:
+            seen, ended = shown(company, booking), company.workload(booking.id)
+            assert seen.charged == lived.had_ms[booking.id] + lived.fees.get(booking.id, 0), booking.id
+            assert ended.state_reason in {
+                Reason.COMPLETED,
+                Reason.CANCELLED,
+                Reason.BOOKING_AT_RISK,
+                Reason.BOOKING_MISSED,
+            }
+            assert (ended.state is WorkloadState.COMPLETED) == (ended.state_reason is Reason.COMPLETED)
+            assert seen.charged > 0 or ended.state is WorkloadState.CANCELLED
+        assert company.world.attempts == {}
+        overrun, charged = owed(company)
+        assert conserved(company) == (charged, 0, 0)
+        with company.store.reading() as books:
+            assert books.holds.open_ones() == []
+            assert books.journal.balance(Account(AccountKind.HELD, grant)) == 0
+        fees = sum(lived.fees.values())
+        assert company.available(grant) == 10_000 * MS_PER_HOUR - (charged - overrun) - fees
+    finally:
+        company.close()
+
+
+def nothing_is_promised_twice(lived: History) -> None:
+    """Where more is booked of a node than it has, somebody was told."""
+    world = lived.company.world
+    for name in NODES:
+        node = world.nodes.get(name)
+        offered = node.gpus if node is not None and node.accepts_work else 0
+        here = [(each, gpus_on(each.placement.pods_by_node, name) * each.pod.gpus) for each in booked(lived)]
+        windows = [(each.launched_at, each.booked_until, gpus) for each, gpus in here]
+        for each, gpus in here:
+            if gpus and overlapping(windows, each.launched_at, each.booked_until) > offered:
+                assert any(is_at_risk(world, other) for other, gpus in here if gpus), (name, here)
+
+
+def booked(lived: History) -> list[Attempt]:
+    now = lived.company.now
+    return [each for each in lived.company.world.attempts.values() if each.is_booking and each.booked_until > now]
+
+
+def gpus_on(pods_by_node: tuple[tuple[NodeName, int], ...], name: NodeName) -> int:
+    return dict(pods_by_node).get(name, 0)
