@@ -128,7 +128,7 @@ def _workload(workload: Workload, attempts: Sequence[Attempt], until: Instant) -
         begins_at = max(begins_at, workload.not_before)
     return {
         "workload": workload.id,
-        "submitted_at_ms": begins_at,
+        "submitted_at_ms": min(begins_at, until),  # what is to begin after that comes as work that never ran
         "owner": workload.owner,
         "kind": spec.kind.value,
         "project": spec.project,

@@ -217,6 +217,19 @@ def test_what_still_runs_counts_for_as_long_as_it_has_and_what_waits_for_half_it
     assert stream.left_out == {"never ran": 2, "booking: what ran inside it comes as work": 1}
 
 
+def test_what_is_to_begin_in_a_hundred_years_is_exported_so_that_it_can_be_read(
+    company: Service, tmp_path: Path
+) -> None:
+    """The API takes any begin before the year 9000, of which a replay would go through each."""
+    with company.store.writing() as books:
+        done = next(each for each in books.workloads.page(before=f"{NOON}|", limit=9) if each.id == "w-1")
+        far = Instant(NOON + 100 * 366 * 24 * MS_PER_HOUR)
+        books.workloads.add([replace(done, id=WorkloadId("w-3"), state=WorkloadState.QUEUED, not_before=far)])
+    stream = read_history(written(company, tmp_path / "history.jsonl"))
+    assert [each.spec.name for each in stream.submissions] == ["w-1"]
+    assert stream.left_out == {"never ran": 2}
+
+
 def test_an_elastic_attempt_counts_by_the_pods_that_it_had(company: Service, tmp_path: Path) -> None:
     with company.store.writing() as books:
         done = next(each for each in books.workloads.page(before=f"{NOON}|", limit=9) if each.id == "w-1")
