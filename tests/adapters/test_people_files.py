@@ -49,6 +49,20 @@ BAD = {
         TWO.replace("subject: bao", "subject: ada@example.com"),
         '4:6: engineers[1].subject: found "ada@example.com" again, first in line 3; expected each subject once',
     ),
+    "a subject twice, with an accent of its own": (
+        TWO.replace("ada@example.com", "ren\u00e9").replace("subject: bao", "subject: rene\u0301"),
+        '4:6: engineers[1].subject: found "rene\u0301" again, first in line 3; expected each subject once',
+    ),
+    "a subject with a letter that looks like another": (
+        TWO.replace("subject: bao", "subject: b\u0430o"),
+        '4:6: engineers[1].subject: found "b\u0430o" (with the character U+0430); expected a subject in which every '
+        "character is seen, and each word is of one alphabet",
+    ),
+    "a name that is read backwards": (
+        TWO.replace("Ada Moreau", "Ada \u202euaeroM"),
+        '3:32: engineers[0].name: found "Ada \ufffduaeroM" (with the character U+202E); expected a name in which every '
+        "character is seen, and each word is of one alphabet",
+    ),
     "an unknown team": (
         TWO.replace("bao, team: research", "bao, team: reserch"),
         '4:20: engineers[1].team: found the unknown name "reserch" (did you mean "research"?); '
@@ -76,6 +90,27 @@ BAD = {
                "each a mapping with the keys subject, name, team, tier, roles"),
     "empty": ("", "1:1: the file is empty; expected a mapping of keys to values"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "In\u00eas Carvalho",
+            "Liam O'Brien",
+            "\u0414\u043c\u0438\u0442\u0440\u0438\u0439 Volkov",
+            "\u7530\u4e2d Hiro",
+        ),
+        *(
+            "\u0645\u06cc\u200c\u062a\u0631\u0627",
+            "\u0394\u03ae\u03bc\u03bf\u03c2 2",
+            "Ada \U0001f469\u200d\U0001f680",
+        ),
+    ],
+)
+def test_names_of_every_script_are_read(name: str) -> None:
+    ada, _ = read_people(TWO.replace("Ada Moreau", f"'{name}'" if "'" not in name else name), "people.yaml", id_of)
+    assert ada.name == name
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -1,11 +1,13 @@
 """The people directory: who there is, with subject, team, tier and roles. Names in it are personal data."""
 
+import unicodedata
 from collections.abc import Callable
 
 from scheduler.adapters.policy_files.document import parse, quoted
 from scheduler.adapters.policy_files.kinds import Choice, ListOf, Name, Reading, Text, Whole, did_you_mean
 from scheduler.adapters.policy_files.problems import Problem, Problems, refusal
 from scheduler.adapters.policy_files.sections import Field, Record, Section
+from scheduler.adapters.policy_files.seeming import deceives
 from scheduler.domain.errors import RefusalCode
 from scheduler.domain.people import Engineer, Role
 from scheduler.domain.policy import Policy
@@ -55,6 +57,7 @@ def check_people(
     directory = DIRECTORY.read(root, "", reading)
     records = (directory.find(ENGINEERS) if directory is not None else None) or ()
     _check_subjects(records, reading)
+    _check_seeming(records, reading)
     if policy is not None:
         _check_names(records, policy, reading)
     if problems:
@@ -63,15 +66,26 @@ def check_people(
 
 
 def _check_subjects(records: tuple[Record, ...], reading: Reading) -> None:
+    """Each once, however its letters are written: é is one character or two."""
     seen: dict[str, Record] = {}
     for record in records:
         subject = record.find(SUBJECT)
         if subject is None:
             continue
-        first = seen.setdefault(subject, record)
+        first = seen.setdefault(unicodedata.normalize("NFKC", subject), record)
         if first is not record:
             known = f"{quoted(subject)} again, first in line {first.mark_of(SUBJECT).line}"
             reading.refuse(record.mark_of(SUBJECT), f"{record.path}.subject", known, "each subject once")
+
+
+def _check_seeming(records: tuple[Record, ...], reading: Reading) -> None:
+    """Who approves a grant reads a name, not its bytes."""
+    for record in records:
+        for field in (SUBJECT, FULL_NAME):
+            text = record.find(field) or ""
+            if why := deceives(text):
+                expected = f"a {field.key} in which every character is seen, and each word is of one alphabet"
+                reading.refuse(record.mark_of(field), f"{record.path}.{field.key}", f"{quoted(text)}{why}", expected)
 
 
 def _check_names(records: tuple[Record, ...], policy: Policy, reading: Reading) -> None:
