@@ -6,7 +6,7 @@ from scheduler.domain.units import STANDARD_GPU, Instant
 from scheduler.finance.proving.findings import FindingCode, Findings
 from scheduler.finance.proving.relations import ACCOUNTS, ENTRIES, TRANSACTIONS, TREES, Values
 from scheduler.finance.proving.sums import Sums
-from scheduler.ledger.canonical import body_hash
+from scheduler.ledger.canonical import body_hash, hash_of_values
 from scheduler.ledger.grants import grant
 from tests.ledger.build import allowance
 
@@ -18,8 +18,17 @@ GRANT = grant(allowance(100), actor="fin")
 TRANSACTION = (1, GRANT.id, "grant", AT, AT, None, None, "fin", "", body_hash(GRANT), None)
 TRANSACTION_ROWS: Rows = [TRANSACTION]
 ENTRY_ROWS: Rows = [(1, 1, 1, AT, -100, 0), (2, 1, 2, AT, 100, 0)]
+TIMED_ROW = (2, 1, 2, AT, 100, 7)
 ACCOUNT_ROWS: Rows = [(1, "issued", "tier", STANDARD_GPU, -100, None), (2, "allowance", "a-1", STANDARD_GPU, 100, 0)]
 UNDER_A_HEAD = 99
+
+
+def rehashed(*entries: Values) -> Rows:
+    """The transaction as an intruder writes it who makes its hash anew, over these entries."""
+    owners = {row[0]: row[1:4] for row in ACCOUNT_ROWS}
+    lines = [[*owners[account], amount, gpu_ms] for _, _, account, _, amount, gpu_ms in entries]
+    made = hash_of_values(dict(zip(TRANSACTIONS.columns, TRANSACTION, strict=True)), lines)
+    return [(*TRANSACTION[:9], made, None)]
 
 
 def told(
@@ -56,9 +65,14 @@ OFF: dict[str, tuple[Rows, Rows, Told]] = {
         ENTRY_ROWS,
         [(FindingCode.UNBALANCED, "entries", 1)],
     ),
-    "physical time that does not come to zero": (
-        TRANSACTION_ROWS,
-        [(1, 1, 1, AT, -100, 0), (2, 1, 2, AT, 100, 7)],
+    "a transaction without entries, its hash made anew": (
+        [TRANSACTION, (2, *rehashed()[0][1:])],
+        ENTRY_ROWS,
+        [(FindingCode.UNBALANCED, "transactions", 2)],
+    ),
+    "physical time that does not come to zero, the hash made anew": (
+        rehashed(ENTRY_ROWS[0], TIMED_ROW),
+        [ENTRY_ROWS[0], TIMED_ROW],
         [(FindingCode.UNBALANCED, "transactions", 1)],
     ),
     "an entry of another date": (
