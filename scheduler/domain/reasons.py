@@ -78,8 +78,9 @@ class Reason(StrEnum):
     # told beside the verdict
     MISUSE = "Misuse"
     INTRUDED = "Intruded"
-    # a Job of kubectl that could not be taken in, and one that asks for something else since
+    # a Job of kubectl that could not be taken in, or not yet, and one that asks for something else since
     REFUSED = "Refused"
+    QUEUE_FULL = "QueueFull"
     RELABELLED = "Relabelled"
 
 
@@ -311,6 +312,11 @@ TEXTS: dict[Reason, ReasonText] = {
         "Nothing need be done: no charge rests on it. Ask an operator where it slows the work down.",
     ),
     Reason.REFUSED: ReasonText("Not taken in: {cause}."),
+    Reason.QUEUE_FULL: ReasonText(
+        "Not taken in yet: its author has as many workloads queued as anybody may, {limit}. It comes in by itself, in the "
+        "order in which their Jobs were created, once fewer are.",
+        "Cancel some of what is queued, or delete it.",
+    ),
     Reason.RELABELLED: ReasonText(
         "It was judged as it was applied, and stays so: what is written on it since about {changed} changes nothing.",
         "Delete it and apply it anew to have that judged; left as it is, it keeps its place in the queue.",

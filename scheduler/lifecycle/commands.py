@@ -25,7 +25,14 @@ from scheduler.lifecycle.asking.booking import BookingWish, book
 from scheduler.lifecycle.asking.confirming import ONE, require_confirmation
 from scheduler.lifecycle.asking.extend import extend_attempt
 from scheduler.lifecycle.asking.judge import new_workload, with_defaults
-from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
+from scheduler.lifecycle.asking.submit import (
+    AS_IT_IS,
+    SubmissionTerms,
+    indexes_of,
+    judge_for,
+    queue_all,
+    require_room_for,
+)
 from scheduler.lifecycle.awarding.cover import require_coverage
 from scheduler.lifecycle.awarding.grant import award, require_granter, told
 from scheduler.lifecycle.awarding.outlook import committed_by
@@ -109,6 +116,7 @@ class Commands:
                 judge_for(self._world, batch.books, spec, candidate.author, batch.now)
                 if not candidate.job.is_confirmed:
                     require_confirmation(self._world, spec, ONE, candidate.author, batch.now, batch.added)
+                require_room_for(self._world, candidate.author, 1, beside=batch.added_by(candidate.author.id))
             except Refusal as refusal:
                 refused[candidate.job.uid] = refusal
                 continue

@@ -18,7 +18,7 @@ from scheduler.domain.actions import Action, ActionOutcome, ActionResult, Delete
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.lifecycle.commands import Commands
-from scheduler.lifecycle.intake import new_jobs, take_in_jobs, words_about_changes
+from scheduler.lifecycle.intake import jobs_with_room, new_jobs, take_in_jobs, words_about_changes
 from scheduler.lifecycle.memory.observed_only import Observed
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.rehearse import Rehearsal, to_record
@@ -215,14 +215,15 @@ class Cycle:
         world.is_cluster_away = not self._cluster.is_reachable
         if world.is_cluster_away:
             postpone(world, now)
-        jobs = new_jobs(world, (job for changes in inbox.changes for job in changes.jobs.values()))
+        seen = {uid: job for changes in inbox.changes for uid, job in changes.jobs.items()}
+        jobs = jobs_with_room(world, seen) + new_jobs(world, seen.values())
         told = words_about_changes(world, (job for changes in inbox.changes for job in changes.jobs.values()))
         *first, last = inbox.pieces()
         for piece in first:
             with changing(self._store, world, now) as batch:
                 self._note(batch, piece)
         acts = self._rehearsal is None
-        if last.changes or last.outcomes or world.awaited or (acts and limits_are_due(world, now)):
+        if jobs or last.changes or last.outcomes or world.awaited or (acts and limits_are_due(world, now)):
             with changing(self._store, world, now) as batch:
                 self._note(batch, last)
                 look_again(batch)

@@ -4,7 +4,7 @@ What it asks for is judged once. Whoever may edit the namespace can change its l
 and Kubernetes stamps no author on a change: so a change is told, and not heeded.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.topology import by_name
-from scheduler.domain.units import WorkloadId
+from scheduler.domain.units import JobUid, WorkloadId
 from scheduler.domain.workloads import Origin, Workload, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.asking.judge import with_defaults
 from scheduler.lifecycle.commands import Candidate, Commands
@@ -37,6 +37,16 @@ def new_jobs(world: World, jobs: Iterable[ObservedJob | None]) -> list[ObservedJ
     """Those, as they were last seen, that may be a user's and have no answer yet."""
     latest = {job.uid: job for job in jobs if job is not None}
     return [job for job in latest.values() if _is_new(world, job)]
+
+
+def jobs_with_room(world: World, changed: Collection[JobUid]) -> list[ObservedJob]:
+    """Those, as they were last seen, that were not taken in because their author had enough queued, and may be now; but
+    for those of which there is news: the next cycle knows what it means."""
+    if world.policy is None:
+        return []
+    waiting = world.entrance.with_room(world.policy.limits.queued_per_engineer)
+    known = (world.jobs.get(uid) for uid in waiting if uid not in changed)
+    return [job for job in known if job is not None and not _is_over(job)]
 
 
 def words_about_changes(world: World, jobs: Iterable[ObservedJob | None]) -> list[TellJob]:
@@ -75,7 +85,11 @@ def take_in_jobs(commands: Commands, batch: Batch, jobs: Sequence[ObservedJob]) 
     refused = commands.take_in(batch, candidates)
     for candidate in candidates:
         refusal = refused.get(candidate.job.uid)
-        if refusal is not None:
+        if refusal is None:
+            world.entrance.forget(candidate.job.uid)
+        elif refusal.code is RefusalCode.QUEUE_FULL:
+            told.append(_keep_waiting(world, candidate))
+        else:
             told.append(_refuse(world, candidate.job, f"{_cause(candidate.job, refusal)} ({refusal.code.value})"))
     return told
 
@@ -125,24 +139,39 @@ def _cause(job: ObservedJob, refusal: Refusal) -> str:
     )
 
 
+def _keep_waiting(world: World, candidate: Candidate) -> TellJob:
+    """Its author has as much queued as anybody may. It comes in by itself, where that of the API is refused: a Job that is
+    there already cannot be submitted again later."""
+    job, most = candidate.job, world.require_policy().limits.queued_per_engineer
+    world.entrance.refused[job.uid] = job
+    world.entrance.wait_for_room(candidate.author.id, job)
+    text = sentence(Reason.QUEUE_FULL, {"limit": most})
+    return TellJob(job.namespace, job.name, job.uid, Reason.QUEUE_FULL, text)
+
+
 def _refuse(world: World, job: ObservedJob, cause: str) -> TellJob:
-    world.refused_jobs[job.uid] = job
+    world.entrance.forget(job.uid)
+    world.entrance.refused[job.uid] = job
     return TellJob(job.namespace, job.name, job.uid, Reason.REFUSED, sentence(Reason.REFUSED, {"cause": cause}))
 
 
 def _is_new(world: World, job: ObservedJob) -> bool:
     if job.uid in world.workload_of_job or not _was_mended(world, job):
         return False
-    if job.is_deleted or job.has_ended:
+    if _is_over(job):
         return False
     # One of ours whose creation is not recorded yet: the outcome of that call will name its UID.
     claimed = world.workloads.get(job.workload_id) if job.workload_id is not None else None
     return claimed is None or claimed.job_name != job.name or claimed.namespace != job.namespace
 
 
+def _is_over(job: ObservedJob) -> bool:
+    return job.is_deleted or job.has_ended
+
+
 def _was_mended(world: World, job: ObservedJob) -> bool:
     """Whether a Job that was refused asks for something else now; one that never was counts, too."""
-    refused = world.refused_jobs.get(job.uid)
+    refused = world.entrance.refused.get(job.uid)
     return refused is None or _judged(refused) != _judged(job)
 
 

@@ -35,6 +35,7 @@ _WARNINGS: Final = frozenset(
         Reason.LAUNCH_REFUSED,
         Reason.MISUSE,
         Reason.REFUSED,
+        Reason.QUEUE_FULL,
         Reason.RELABELLED,
     }
 )

@@ -52,7 +52,7 @@ EVIDENCE = {
     "left": "minutes until it is due, if nothing changes",
     "level": "the topology level, by its name in the policy; `node` is always one",
     "lost": "the nodes that were lost or cordoned, are too small by now, take work again, or are still in use",
-    "limit": "what the policy allows: GPUs, or the time limit",
+    "limit": "what the policy allows: GPUs, workloads, or the time limit",
     "given_hours": "GPU-hours of minimum runtime that the owner's attempts of the day have been given",
     "limit_hours": "hours that the policy allows: standard ones per window of a guard, or of minimum runtime per day",
     "minutes": "minutes",

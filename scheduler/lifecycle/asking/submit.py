@@ -9,7 +9,7 @@ from scheduler.domain.errors import Exhausted, RefusalCode
 from scheduler.domain.people import Engineer
 from scheduler.domain.records import Sandbox
 from scheduler.domain.units import Instant, WorkloadId
-from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec, WorkloadState
+from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
 from scheduler.lifecycle.asking.confirming import AskedFor, require_confirmation
 from scheduler.lifecycle.asking.following import indexes, with_conditions
 from scheduler.lifecycle.asking.judge import judge, new_workload, require_room_in_queue, with_defaults
@@ -57,7 +57,7 @@ def queue_all(
     specs = [filled] if terms.array_count is None else indexes(filled, terms.array_count, terms.at_once)
     if not terms.is_confirmed:
         require_confirmation(world, filled, terms.asked_for, owner, batch.now, batch.added)
-    require_room_for(world, batch.books, owner, len(specs), beside=batch.added_by(owner.id))
+    require_room_for(world, owner, len(specs), beside=batch.added_by(owner.id))
     submission = WorkloadId(ids.new("w"))
     queued = []
     for number, each in enumerate(specs):
@@ -85,13 +85,9 @@ def judge_for(world: World, books: Books, spec: WorkloadSpec, owner: Engineer, n
         judge(spec, owner, policy, nodes, books.allowances.balances(holders=holders), now)
 
 
-def require_room_for(world: World, books: Books, owner: Engineer, count: int, *, beside: int = 0) -> None:
+def require_room_for(world: World, owner: Engineer, count: int, *, beside: int = 0) -> None:
     """So many more of the owner's may wait, or Exhausted (`queue-full`); `beside` are queued with them."""
-    policy = world.require_policy()
-    if len(world.workloads) + beside + count <= policy.limits.queued_per_engineer:
-        return  # all that are known are fewer: the owner's need not be counted
-    queued = books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED])
-    require_room_in_queue(queued + beside, count, policy)
+    require_room_in_queue(world.entrance.queued_of(owner.id) + beside, count, world.require_policy())
 
 
 def indexes_of(world: World, array: WorkloadId) -> list[WorkloadId]:

@@ -34,6 +34,7 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.lifecycle.memory.conditions import Conditions
+from scheduler.lifecycle.memory.entrance import Entrance
 from scheduler.lifecycle.memory.launched_jobs import LaunchedJobs
 from scheduler.lifecycle.memory.observed_only import ObservedOnly
 from scheduler.lifecycle.memory.past_use import PastUse
@@ -55,7 +56,6 @@ class World:
 
     tick: int = 0
     """Grows with every visible change."""
-
     lock: AbstractContextManager[bool] = field(default_factory=threading.RLock)
     writer: AbstractContextManager[bool] = field(default_factory=threading.RLock)
     """Held from the first look at the world to its update: in this process the world is what the store says.
@@ -119,8 +119,7 @@ class World:
     """Workloads for which a call to the cluster is under way: their attempts do not end meanwhile."""
     generations: dict[JobUid, int] = field(default_factory=dict)
     """The generation that our last write gave a Job: an older report of it is stale."""
-    refused_jobs: dict[JobUid, ObservedJob] = field(default_factory=dict)
-    """Jobs of users that were not taken in and have been told so, as they were then."""
+    entrance: Entrance = field(default_factory=Entrance)
     is_cluster_away: bool = False  # as the last cycle found: nobody can start anything then
     observed: ObservedOnly | None = None
     """What would have been done, where this process only observes."""
@@ -196,6 +195,7 @@ class World:
                     self.workload_of_job.pop(known.job_uid, None)  # a retry has a Job of its own
                 self._note_launched(workload, known)
                 self.conditions.note(workload)
+                self.entrance.note(workload, known)
                 self._pending.note(workload)
                 if workload.job_uid is not None:
                     self.workload_of_job[workload.job_uid] = workload.id
@@ -289,7 +289,7 @@ class World:
             put(self.jobs, uid, job)
             if job is None:
                 self.generations.pop(uid, None)
-                self.refused_jobs.pop(uid, None)
+                self.entrance.forget(uid)
             workload_id = self.workload_of_job.get(uid)
             if workload_id is not None:
                 self.dirty.add(workload_id)

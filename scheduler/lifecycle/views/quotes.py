@@ -50,7 +50,7 @@ def as_submitted(
     filled = with_defaults(replace(spec, image=spec.image or policy.images[0]), policy)
     judge_for(world, books, filled, owner, now)
     asked = with_conditions(books.workloads.get, filled, owner, terms.earliest(now))
-    require_room_for(world, books, owner, terms.array_count or 1)
+    require_room_for(world, owner, terms.array_count or 1)
     return asked
 
 

@@ -1,5 +1,6 @@
 """What one transaction changes: collected as values, written in bulk, and put into the world once committed."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,6 +43,7 @@ class Batch:
         self.world = world
         self.now = now
         self._added: dict[WorkloadId, Workload] = {}
+        self._added_by: Counter[EngineerId] = Counter()
         self._changed: dict[WorkloadId, Workload] = {}
         self._new_attempts: dict[AttemptId, Attempt] = {}
         self._attempts: dict[AttemptId, Attempt] = {}
@@ -90,7 +92,7 @@ class Batch:
 
     def added_by(self, owner: EngineerId) -> int:
         """How many workloads of this owner the batch adds."""
-        return sum(workload.owner == owner for workload in self._added.values())
+        return self._added_by[owner]
 
     def live_attempt(self, workload_id: WorkloadId) -> Attempt | None:
         """As it is after what this batch has done: one that it ended is none."""
@@ -166,6 +168,7 @@ class Batch:
 
     def add_workload(self, workload: Workload) -> None:
         self._added[workload.id] = workload
+        self._added_by[workload.owner] += 1
 
     def change_workload(self, workload: Workload, **fields: Any) -> Workload:
         """Replace fields of a workload; its version grows once per batch. The state table is kept."""
