@@ -56,6 +56,7 @@ _WATCHED: Final = (("nodes", ""), ("namespaces", ""), ("pods", ""), ("jobs", "ba
 _WRITTEN: Final = (
     ("jobs", "batch", ("create", "patch", "delete")),
     ("pods", "", ("patch",)),
+    ("placements", "allot.dev", ("change",)),
     ("events", "events.k8s.io", ("create", "list")),
     ("persistentvolumeclaims", "", ("create",)),
     ("secrets", "", ("create", "patch")),
