@@ -56,11 +56,13 @@ class ResizeJob:
 
 @dataclass(frozen=True, slots=True)
 class SuspendJob:
-    """Suspend, so that its pods are ended with the grace they asked for."""
+    """Suspend, so that its pods are ended with the grace they asked for. One that lingers after its deletion is ended for
+    good, by its deadline."""
 
     workload: Workload
     job_uid: JobUid
     reason: Reason
+    is_lingering: bool = False
 
 
 @dataclass(frozen=True, slots=True)

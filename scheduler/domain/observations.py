@@ -107,6 +107,10 @@ class ObservedJob:
     is_run_elsewhere: bool = False
     """spec.managedBy gives it to another controller than Kubernetes' own: its pods, if any, are not for us to see, and
     its status is the evidence."""
+    is_taken_up: bool = False
+    """That controller says that it has begun it."""
+    is_lingering: bool = False
+    """Somebody deleted it and a finalizer keeps it, with its pods: it heeds no suspension any more, only its deadline."""
     is_confirmed: bool = False
     """It says so itself: its owner need not be asked about a weekend."""
     is_owned: bool = False

@@ -299,7 +299,10 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.LAUNCH_REFUSED: ReasonText(
         "The cluster refused its launch: {cause}.", "Mend the spec and submit it again."
     ),
-    Reason.JOB_DELETED: ReasonText("Its Job was deleted in the cluster."),
+    Reason.JOB_DELETED: ReasonText(
+        "Its Job was deleted in the cluster, or its namespace is managed no more.",
+        "Submit it again, or apply the Job anew in a namespace that is managed.",
+    ),
     Reason.SUSPENDED: ReasonText(
         "Its Job was suspended in the cluster by somebody else. Queued again.", "`allot cancel` ends it for good."
     ),

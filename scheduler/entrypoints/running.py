@@ -164,6 +164,7 @@ class Service:
     async def _watch(self) -> None:
         """Reach the cluster, then bring in what it reports. Returns so that the loop counts as alive."""
         if not self._is_cluster_started:
+            self.cluster.account_for(self.world.take_relaunched())
             await self.cluster.start()
             self._is_cluster_started = True
         policy = self.world.policy

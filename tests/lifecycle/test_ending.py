@@ -1,7 +1,6 @@
 """When an attempt counts as ended, and on what evidence: reports that come late, twice, or not at all."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -233,29 +232,6 @@ def test_the_attempt_of_a_job_that_a_finalizer_keeps_ends_with_its_last_pod(
     company.see(changes(pod_seen(workload, started_at=start, finished_at=later(start, 9), phase=PodPhase.SUCCEEDED)))
     assert company.workload(workload.id).state is becomes
     assert charged(company, grant) == 9_000 * GPUS
-
-
-@pytest.mark.parametrize(
-    ("of_job", "state"),
-    [
-        pytest.param({"is_run_elsewhere": True}, WorkloadState.FAILED, id="nobody took it up"),
-        pytest.param(
-            {"is_run_elsewhere": True, "active": 1}, WorkloadState.STOPPING, id="somebody says that it runs"
-        ),
-        pytest.param({}, WorkloadState.STOPPING, id="Kubernetes' own controller will confirm it"),
-    ],
-)
-def test_a_job_whose_controller_never_took_it_up_gives_its_gpus_and_hours_back_when_its_start_is_overdue(
-    company: Company, of_job: dict[str, Any], state: WorkloadState
-) -> None:
-    workload, grant, attempt = launched(company)
-    with company.changing() as batch:
-        stop_attempt(
-            batch, company.world.attempts[attempt.id], Reason.START_TIMEOUT, {"minutes": 15, "cause": "none"}
-        )
-    company.see(changes(job_seen(workload, attempt_id=attempt.id, **of_job)))
-    assert company.workload(workload.id).state is state
-    assert (company.available(grant) == 10 * MS_PER_HOUR) is (state is WorkloadState.FAILED)
 
 
 def test_a_pod_that_ended_unseen_ran_until_its_job_was_told_to_suspend(company: Company) -> None:

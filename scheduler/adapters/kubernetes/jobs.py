@@ -9,8 +9,10 @@ from scheduler.adapters.kubernetes.names import (
     CHECKPOINTED_AT,
     CONFIRMED,
     DOMAIN,
+    FOREGROUND,
     JOB_CONTROLLER,
     KUEUE_QUEUE,
+    OVER_SECONDS,
     SPEC_HASH,
     WORKLOAD,
     RawObject,
@@ -56,6 +58,7 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
     conditions = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
     failed = conditions.get("Failed")
     suspended = conditions.get("Suspended")
+    is_run_elsewhere = spec.get("managedBy", JOB_CONTROLLER) != JOB_CONTROLLER
     classes = tuple(classes)
     asked = read_template(raw, classes)
     return ObservedJob(
@@ -80,7 +83,9 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
         unfit=asked.cause if isinstance(asked, Unfit) else "",
         spec_hash=annotations.get(SPEC_HASH, ""),
         is_deleted=bool(metadata.get("deletionTimestamp")),
-        is_run_elsewhere=spec.get("managedBy", JOB_CONTROLLER) != JOB_CONTROLLER,
+        is_run_elsewhere=is_run_elsewhere,
+        is_taken_up=is_run_elsewhere and bool(status.get("startTime")),
+        is_lingering=_is_lingering(metadata, spec),
         is_confirmed="true" in (annotations.get(CONFIRMED), (metadata.get("labels") or {}).get(CONFIRMED)),
         is_owned=any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()),
         checkpointed_at=instant_of(annotations.get(CHECKPOINTED_AT)),
@@ -99,6 +104,12 @@ def _pod(spec: RawObject, asked: WorkloadSpec | Unfit, classes: Iterable[GpuClas
     amounts = pod_request(spec["template"].get("spec") or {})
     gpus = amounts.count_any({gpu_class.resource for gpu_class in classes})
     return PodRequest(gpus, amounts.cpu_milli, amounts.memory_mib)
+
+
+def _is_lingering(metadata: RawObject, spec: RawObject) -> bool:
+    """Not so where its pods go with it, as in a deletion in the foreground, or were told to end by its deadline."""
+    kept_by = set(metadata.get("finalizers") or ()) - {FOREGROUND}
+    return bool(metadata.get("deletionTimestamp") and kept_by) and spec.get("activeDeadlineSeconds") != OVER_SECONDS
 
 
 def _keeps_state(pod_spec: RawObject) -> bool:

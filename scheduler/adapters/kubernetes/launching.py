@@ -8,6 +8,7 @@ from scheduler.adapters.kubernetes.names import (
     ATTEMPT,
     COMPLETION_INDEX,
     HOSTNAME,
+    OVER_SECONDS,
     PLACEMENT,
     RawObject,
 )
@@ -133,6 +134,12 @@ def _operations(job: RawObject) -> set[str]:
 
 def suspend_patch(job_uid: str) -> Patch:
     return [_test("/metadata/uid", job_uid), _put("/spec/suspend", True)]
+
+
+def ending_patch(job_uid: str) -> Patch:
+    """For one that is deleted and kept: its controller ends its pods once its deadline is over, unless it is suspended."""
+    deadline = _put("/spec/activeDeadlineSeconds", OVER_SECONDS)
+    return [_test("/metadata/uid", job_uid), _put("/spec/suspend", False), deadline]
 
 
 def pod_patch(pod: RawObject, hostname: str) -> Patch:

@@ -190,7 +190,7 @@ class ClusterMirror:
     def put_job(self, raw: RawObject) -> None:
         metadata = raw["metadata"]
         uid = JobUid(metadata["uid"])
-        if not self.manages(metadata["namespace"]):
+        if not self._follows(metadata["namespace"], uid):
             self.drop_job(uid)
             return
         before = self._jobs.get(uid)
@@ -230,7 +230,9 @@ class ClusterMirror:
         metadata = raw["metadata"]
         uid = PodUid(metadata["uid"])
         before = self._pods.get(uid)
-        job_uid = owning_job(metadata) if self.manages(metadata["namespace"]) else None
+        job_uid = owning_job(metadata)
+        if job_uid is not None and not self._follows(metadata["namespace"], job_uid):
+            job_uid = None
         if job_uid is None and before is not None:
             job_uid = (
                 before.job_uid
@@ -271,6 +273,10 @@ class ClusterMirror:
         return list(self._pods)
 
     # how it keeps it
+
+    def _follows(self, namespace: str, job_uid: JobUid) -> bool:
+        """What was launched is followed to its end, whatever becomes of the label of its namespace."""
+        return self.manages(namespace) or job_uid in self._accounted
 
     def _lose(self, node: NodeRecord) -> None:
         """What its kubelet said last is evidence; its lease, which is asked for, may say better."""

@@ -54,6 +54,10 @@ ON_JOBS: Final = frozenset(
 # what others write
 JOB_CONTROLLER: Final = "kubernetes.io/job-controller"
 """The value of spec.managedBy that means Kubernetes' own, as its absence does."""
+FOREGROUND: Final = "foregroundDeletion"
+"""The finalizer with which Kubernetes keeps what is deleted until all that it owns is gone."""
+OVER_SECONDS: Final = 1
+"""The activeDeadlineSeconds of a Job that is to end at once."""
 KUEUE_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 KUEUE_REQUIRED_TOPOLOGY: Final = "kueue.x-k8s.io/podset-required-topology"
 KUEUE_PREFERRED_TOPOLOGY: Final = "kueue.x-k8s.io/podset-preferred-topology"

@@ -9,7 +9,13 @@ import orjson
 
 from scheduler.adapters.kubernetes.connection import Answer, Connection
 from scheduler.adapters.kubernetes.events import event, telling_patch
-from scheduler.adapters.kubernetes.launching import adopting_patch, launch_patch, resize_patch, suspend_patch
+from scheduler.adapters.kubernetes.launching import (
+    adopting_patch,
+    ending_patch,
+    launch_patch,
+    resize_patch,
+    suspend_patch,
+)
 from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest, spec_hash
 from scheduler.adapters.kubernetes.mirror import ClusterMirror
 from scheduler.adapters.kubernetes.names import (
@@ -242,7 +248,8 @@ class Writer:
     async def _suspend(self, action: SuspendJob) -> ActionOutcome:
         workload = action.workload
         path = _job(workload.namespace, workload.job_name)
-        answer = await self._send("PATCH", path, suspend_patch(action.job_uid), JSON_PATCH)
+        patch = ending_patch(action.job_uid) if action.is_lingering else suspend_patch(action.job_uid)
+        answer = await self._send("PATCH", path, patch, JSON_PATCH)
         if answer.status == 422:
             seen = await self._connection.request("GET", path)
             if seen.status == 404 or (

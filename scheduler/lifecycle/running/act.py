@@ -54,6 +54,9 @@ def next_action(world: World, workload: Workload) -> Next:
         return Next(None if workload.state is WorkloadState.STOPPED else _create(world, workload, attempt))
     if job is None or job.has_ended or world.is_stale(job):
         return Next()
+    if job.is_lingering and (job.active or not job.is_suspended):
+        reason = attempt.stop_reason if attempt is not None else None
+        return Next(SuspendJob(workload, job.uid, reason or Reason.JOB_DELETED, is_lingering=True))
     if not job.is_suspended:
         return Next(_call_off(workload, attempt, job) or _resize(workload, attempt, job))
     if attempt is not None and attempt.state is AttemptState.LAUNCHING and not (job.active or job.terminating):

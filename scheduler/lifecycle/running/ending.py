@@ -25,6 +25,8 @@ def has_ended(batch: Batch, attempt: Attempt, workload: Workload, job: ObservedJ
     waited_ms = batch.now - world.awaited.setdefault(workload.id, batch.now)
     if workload.id in world.in_flight or (_lacks_pods(batch, attempt, job) and waited_ms < PATIENCE_MS):
         return False
+    if job is not None and _may_yet_be_taken_up(batch, attempt, job):
+        return False
     del world.awaited[workload.id]
     return True
 
@@ -51,15 +53,19 @@ def _looks_ended(batch: Batch, attempt: Attempt, workload: Workload, job: Observ
         return job.terminating == 0
     if job.is_deleted:
         return True
-    is_confirmed = job.is_confirmed_suspended or _was_never_taken_up(attempt, job)
+    is_confirmed = job.is_confirmed_suspended or (job.is_run_elsewhere and not job.is_taken_up)
     is_at_rest = job.is_suspended and is_confirmed and not job.active and not job.terminating
     return is_at_rest and (attempt.state is AttemptState.STOPPING or job.attempt_id == attempt.id)
 
 
-def _was_never_taken_up(attempt: Attempt, job: ObservedJob) -> bool:
-    """Whether the controller that its Job names has let the time for a start go by: nobody else would confirm anything of
-    it, and its GPUs would be kept for ever."""
-    return job.is_run_elsewhere and attempt.stop_reason is Reason.START_TIMEOUT
+def _may_yet_be_taken_up(batch: Batch, attempt: Attempt, job: ObservedJob) -> bool:
+    """Whether the controller that its Job names has not said that it is at rest, and may have begun it without saying so:
+    it was launched, and the time for a start is not over. A controller that is not there says nothing, ever."""
+    if not job.is_run_elsewhere or job.is_confirmed_suspended or job.has_ended or job.is_deleted:
+        return False
+    starts_until = attempt.launched_at + batch.world.require_policy().limits.start_timeout_ms
+    was_launched = job.attempt_id == attempt.id
+    return was_launched and attempt.stop_reason is not Reason.START_TIMEOUT and batch.now < starts_until
 
 
 def _lacks_pods(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> bool:

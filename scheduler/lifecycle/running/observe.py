@@ -13,7 +13,7 @@ from scheduler.lifecycle.running.act import refuse_what_was_changed
 from scheduler.lifecycle.running.another_job import another_job, may_have_another
 from scheduler.lifecycle.running.ending import has_ended
 from scheduler.lifecycle.running.losing import stop_if_lost, stop_if_node_is_gone
-from scheduler.lifecycle.running.record import drop_reservation
+from scheduler.lifecycle.running.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.running.resize import note_given_back
 from scheduler.lifecycle.running.settle import end_attempt
 from scheduler.lifecycle.writing.batch import Batch
@@ -234,6 +234,9 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
         return
     attempt = _note_progress(batch, attempt, job)
     attempt = note_given_back(batch, attempt, job)
+    if job is not None and job.is_lingering and attempt.state is not AttemptState.STOPPING:
+        stop_attempt(batch, attempt, Reason.JOB_DELETED, {})  # whoever deleted it called it off; a finalizer keeps it
+        return
     if has_ended(batch, attempt, workload, job):
         if job is not None and job.is_complete and not batch.pod_runs(attempt.id):
             _believe_job(batch, attempt, job)

@@ -327,6 +327,22 @@ def test_namespaces_are_managed_by_their_label() -> None:
     assert mirror.drain().jobs == {TRAIN: None}
 
 
+def test_what_was_launched_is_followed_to_its_end_though_its_namespace_is_managed_no_more() -> None:
+    mirror = ClusterMirror()
+    mirror.use_classes([H100])
+    mirror.account_for({TRAIN: 1})  # also where the label went while nobody watched
+    launched = job()
+
+    mirror.put_job(launched)
+    mirror.put_pod(pod())
+    seen = mirror.drain()
+    assert (set(seen.jobs), [each.job_uid for each in seen.pods]) == ({TRAIN}, [TRAIN])
+
+    mirror.account_for({TRAIN: 0})
+    mirror.put_job(launched)
+    assert mirror.drain().jobs == {TRAIN: None}
+
+
 def test_the_host_name_of_a_node_is_what_its_label_says() -> None:
     mirror = mirror_with(node(labels={"kubernetes.io/hostname": "ip-10-0-0-1"}))
 
