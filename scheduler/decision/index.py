@@ -201,6 +201,8 @@ class Index:
             self.placeable.clear()
             self.dirty_lines.update(dict.fromkeys(self.lines.all()))
         self.touched_classes |= concerned
+        for gpu_class in concerned:
+            self.dirty_lanes.update(dict.fromkeys(self.lanes.of_several_classes(gpu_class)))
         for key in [key for key in self.placeable if key[0] in concerned]:
             before, self.placeable[key] = self.placeable[key], self.capacity.could_ever_hold(*key)
             if not (before and self.placeable[key]):  # whom none could hold hears of the largest, another by now

@@ -10,10 +10,11 @@ from scheduler.decision.decide import decide
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.policy import Order, Quota, ReclaimWithinCohort, WithinPool
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, GpuClassName, Instant
 from scheduler.domain.workloads import Workload
 from tests.decision.applying import recorded
 from tests.decision.builders import (
+    A100,
     H100,
     NOW,
     SPARE,
@@ -131,6 +132,7 @@ arrivals = st.lists(st.tuples(sizes, limits, st.sampled_from([SPARE, STANDARD, U
     st.sampled_from([WithinPool.NEVER, WithinPool.LOWER_PRIORITY]),
     st.sampled_from(list(ReclaimWithinCohort)),
     st.sampled_from([1, 2]),
+    st.sampled_from([None, {}, {A100: 8}]),
 )
 def test_what_has_aged_starts_in_bounded_time_under_any_stream(
     waves: list[list[tuple[int, float, object, bool]]],
@@ -138,16 +140,23 @@ def test_what_has_aged_starts_in_bounded_time_under_any_stream(
     within: WithinPool,
     reclaim: ReclaimWithinCohort,
     pods: int,
+    better: dict[GpuClassName, int] | None,
 ) -> None:
-    """A gang of all of its pool's own quota, under a stream of smaller work of its own pool and of one that borrows."""
+    """A gang of all of its pool's own quota, under a stream of smaller work of its own pool and of one that borrows. At
+    times it would like another class better, of which its pool has no quota, or none of whose nodes takes work."""
+    quotas = {H100: Quota(H100, 8), A100: Quota(A100, (better or {}).get(A100, 0))}
     rules = policy(
-        pool("red", gpus=8, cohort="all", order=order, within_pool=within, reclaim_within_cohort=reclaim),
-        pool("blue", gpus=8, cohort="all", order=order, within_pool=within, reclaim_within_cohort=reclaim),
+        *(
+            pool(name, quotas=quotas, cohort="all", order=order, within_pool=within, reclaim_within_cohort=reclaim)
+            for name in ("red", "blue")
+        )
     )
+    classes = (H100,) if better is None else (A100, H100)
+    drained = node("n0", gpu_class=A100, accepts_work=False)
     owners = [balance(owner, 10**6) for owner in ("ada", "bob")]
-    gang = workload("gang", pods=pods, gpus=8 // pods, age=AGED, priority_class=SPARE, hours=1)
+    gang = workload("gang", pods=pods, gpus=8 // pods, age=AGED, priority_class=SPARE, hours=1, classes=classes)
     first = [_arrival(f"first{i}", NOW, each) for i, each in enumerate([*waves[0], *waves[1]])]
-    world = snapshot(nodes(node("n1"), node("n2")), first, balances=owners, by=rules)
+    world = snapshot(nodes(drained, node("n1"), node("n2")), first, balances=owners, by=rules)
     world = recorded(world, decide(world))
     world = replace(world, queued={**world.queued, gang.id: gang})
     number = 0

@@ -26,11 +26,15 @@ class PromisedQuota:
     _first: dict[tuple[PoolName, GpuClassName], tuple[Lane, Shadow | None]] = field(default_factory=dict)
 
     def wait(
-        self, lane: Lane, line: Line, workload_id: WorkloadId, launched: Iterable[tuple[Launch, WorkloadSpec]]
+        self,
+        lane: Lane,
+        line: Line,
+        workload_id: WorkloadId,
+        gpu_class: GpuClassName,
+        launched: Iterable[tuple[Launch, WorkloadSpec]],
     ) -> Instant | None:
-        """It waits for quota. Returns from when it is to have room as well: when it can have its quota, by what is known
-        of ends; None where they never give it, or where it would borrow and nobody owes it that."""
-        gpu_class = lane.key.gpu_classes[0]
+        """It waits for quota of the class. Returns from when it is to have room as well: when it can have its quota, by
+        what is known of ends; None where they never give it, or where it would borrow and nobody owes it that."""
         key = (lane.key.pool, gpu_class)
         if key not in self._first:
             at = self._free_at(lane, gpu_class, launched)

@@ -5,7 +5,7 @@ in a cell: the room for a number of pods of one shape, the quota for a number of
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TypeVar
@@ -52,7 +52,7 @@ class LaneIndex:
         self.standing = 0
         """Lines that stand in lanes."""
         self.short: dict[Lane, GpuClassName] = {}
-        """Lanes whose first has waited too long and lacks quota, and the class it would like best."""
+        """Lanes whose first has waited too long and lacks quota, and the class whose quota it waits for."""
         self.touched: set[Queue] = set()
         """Queues of which somebody may have become first."""
 
@@ -104,6 +104,11 @@ class LaneIndex:
 
     def room_cells(self, gpu_class: GpuClassName) -> Iterable[tuple[tuple[Shape, int], Cell]]:
         return self._classes[gpu_class].room.items()
+
+    def of_several_classes(self, gpu_class: GpuClassName) -> Iterator[Lane]:
+        """Lanes whose work may run on that class or on others: which of them it waits for depends on all of their nodes."""
+        for _, cell in self.room_cells(gpu_class):
+            yield from (lane for lane in cell.lanes if len(lane.key.gpu_classes) > 1)
 
     def quota_cells(self, pool: PoolName, gpu_class: GpuClassName) -> Iterable[tuple[int, Cell]]:
         return self._classes[gpu_class].quota.get(pool, {}).items()

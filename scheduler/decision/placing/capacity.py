@@ -138,6 +138,12 @@ class Capacity:
         """Whether the nodes of the class, were they empty, could hold that many such pods at once."""
         return self.fitting_if_empty(gpu_class, shape) >= pods
 
+    def may_ever_give(self, gpu_class: GpuClassName, shape: Shape, pods: int) -> bool:
+        """The same of those nodes alone that take work now."""
+        if not self._drained[gpu_class]:
+            return self.could_ever_hold(gpu_class, shape, pods)
+        return self.table(gpu_class).fitting_in_service(shape) >= pods
+
     def fitting_if_empty(self, gpu_class: GpuClassName, shape: Shape) -> int:
         """Pods of the shape, of one gang, that the nodes of the class could hold, were they empty."""
         return self.table(gpu_class).fitting_if_empty(shape)

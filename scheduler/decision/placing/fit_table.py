@@ -178,6 +178,11 @@ class FitTable:
         self.refresh()
         return int(self.possible[row])
 
+    def fitting_in_service(self, shape: Shape) -> int:
+        """Pods of the shape that those nodes could hold that take work, if nothing of ours ran."""
+        row = self.row(shape)
+        return self.together(row, self.counts_if(row, self._size))
+
     def together(self, row: int, counts: IntArray) -> int:
         """Pods of the shape that can run as one gang where so many fit on each node."""
         return self.domains.together(self._shapes[row].topology, counts)

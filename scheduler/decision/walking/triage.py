@@ -68,17 +68,33 @@ def rule_on_lane(index: Index, lane: Lane, first: OrderKey, lacks: Lack) -> None
     lane.reason, lacks_room = lacks
     index.lanes.set_blocked(lane, lacks_room if lane.key.is_funded else None, first)
     is_short = lane.reason is Reason.QUOTA and lane.key.is_funded and first[0] == AGED
-    put(index.lanes.short, lane, lane.key.gpu_classes[0] if is_short else None)
+    put(index.lanes.short, lane, _owed_class(index, lane) if is_short else None)
+
+
+def _owed_class(index: Index, lane: Lane) -> GpuClassName:
+    """The first class for which waiting ends, because its pool has that much nominal quota; else the one it likes best."""
+    names = _in_service(index, lane.key)
+    return next((name for name in names if lane.gpus <= index.quotas.nominal(lane.key.pool, name)), names[0])
+
+
+def _in_service(index: Index, key: LaneKey) -> tuple[GpuClassName, ...]:
+    """Of several classes, those whose nodes may give it room: what takes no work keeps it from none of the others. All of
+    them, where none may."""
+    if len(key.gpu_classes) == 1:
+        return key.gpu_classes
+    may_ever_give = index.capacity.may_ever_give
+    return tuple([name for name in key.gpu_classes if may_ever_give(name, key.shape, key.pods)]) or key.gpu_classes
 
 
 def lane_lacks(index: Index, key: LaneKey, gpus: int) -> Lack:
     """What keeps a workload of such a lane from starting now, and the class whose room it lacks; None: nothing."""
-    lacks_room: GpuClassName | None = None
+    without_room: list[GpuClassName] = []
     for gpu_class in key.gpu_classes:
         if not key.is_funded or index.quotas.free(key.pool, gpu_class) >= gpus:
             if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
                 return NOTHING
-            lacks_room = lacks_room or gpu_class
+            without_room.append(gpu_class)
+    lacks_room = next((name for name in _in_service(index, key) if name in without_room), None)
     if lacks_room is None:
         return Reason.QUOTA, None
     is_gathered = key.shape.topology is not None and key.shape.topology.is_required
@@ -96,8 +112,8 @@ def is_open(index: Index, key: LaneKey, gpus: int, gpu_class: GpuClassName) -> b
 
 
 def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
-    """The lane's reason with fresh evidence: of the class whose room it lacks, or that it would like best."""
-    key, gpu_class = lane.key, lane.blocked_class or lane.key.gpu_classes[0]
+    """The lane's reason with fresh evidence: of the class whose room it lacks, or whose quota it waits for."""
+    key, gpu_class = lane.key, lane.blocked_class or _owed_class(index, lane)
     if lane.reason is Reason.RESOURCES:
         table = index.capacity.table(gpu_class)
         return evidence.resources(key, gpu_class, table.free_gpus(table.row(key.shape)), table.total(key.shape))

@@ -319,7 +319,7 @@ class Walk:
             self.starts.backfill.wait(lane, line, place[3], lane.blocked_class)
         if lane in self.index.lanes.short:
             gpu_class = self.index.lanes.short[lane]
-            at = self.starts.promised.wait(lane, line, place[3], self.starts.launches_of(gpu_class))
+            at = self.starts.promised.wait(lane, line, place[3], gpu_class, self.starts.launches_of(gpu_class))
             if at is not None:
                 self.starts.backfill.wait(lane, line, place[3], gpu_class, at)
 
