@@ -25,7 +25,8 @@ SCARCITY_MILLI = 3_000
 """What it costs, in milli-GPU, to bring what is left of a node's CPU or memory down to 1/e, were nearly all that is asked
 of that to go without. Between half and twice as much, the figures move by a point where FGD is five behind."""
 SEVERAL_WEIGHT = 3
-"""How much of the price is gone for each part of the GPUs that tasks of several of them ask for."""
+"""How much of the price is gone for each part of the GPUs that tasks of several of them ask for, as far as there is CPU and
+memory for what is asked for: the more goes without, the fewer of these tasks are placed wherever the others go."""
 SHORT_DRAWS = 6
 """Of so many arrivals the one that suits a rest best comes to it, where CPU is short and has no price for the sake of
 tasks of several GPUs: those that ask for little of it are soon placed, and do not come to every rest."""
@@ -41,9 +42,10 @@ class Best:
     def __init__(self, fleet: Fleet, workload: Workload, random: Random) -> None:
         del random
         self._fleet, self._shapes = fleet, workload.shapes
+        workload = _placeable(fleet, workload)
         alike: dict[Shape, int] = {}
-        self._rated_as = [alike.setdefault(replace(shape, memory_mib=0), len(alike)) for shape in workload.shapes]
-        """Of each kind, its number among those that are told apart by more than memory."""
+        self._rated_as = {s: alike.setdefault(replace(s, memory_mib=0), len(alike)) for s in workload.shapes}
+        """Of each kind that some node takes, its number among those that are told apart by more than memory."""
         self._rated = tuple(alike)
         self._memory_mib = _mean_memory(workload)
         """Of each of those, what its tasks ask in the mean: as if each asked for so much, they are scored."""
@@ -69,7 +71,9 @@ class Best:
     def choose(self, kind: int) -> tuple[int, Gpus] | None:
         self._worth[self._fleet.changes[self._valued_until :]] = np.nan
         self._valued_until = len(self._fleet.changes)
-        rated = self._rated_as[kind]
+        rated = self._rated_as.get(self._shapes[kind])
+        if rated is None:
+            return None
         shape, stale = self._rated[rated], self._scores.stale(rated)
         scores = self._scores.of(rated)
         scores[stale] = NEVER
@@ -182,6 +186,15 @@ def _first_of_alike(left: IntArray) -> BoolArray:
     return first
 
 
+def _placeable(fleet: Fleet, workload: Workload) -> Workload:
+    """The kinds that some node takes when it is empty. The others are dropped wherever these go, and lack nothing that
+    these could have."""
+    nodes = np.arange(len(fleet))
+    asked = zip(workload.shapes, workload.counts, strict=True)
+    placeable = {shape: count for shape, count in asked if fleet.fits(shape, nodes).any()}
+    return Workload(tuple(placeable), tuple(placeable.values()), ())
+
+
 def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, float, int]:
     """Of CPU and of memory; how much the places for tasks of several GPUs have a price; and of how many arrivals the best
     comes to a rest.
@@ -189,18 +202,20 @@ def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, f
     Tasks of several GPUs need a node with everything left, which spreading the others takes away. So it is the one or the
     other that has a price, by which is more: the part of the demand for CPU or memory that goes without when all GPUs are
     taken, or the part of the GPUs that such tasks ask for, which counts half where they are few: the more there are, the
-    more of them does spreading keep out. From a third of the GPUs on CPU and memory have no price.
+    more of them does spreading keep out. Of such tasks those count for which there is CPU and memory: where these ask for a
+    third of the GPUs, CPU and memory have no price.
     """
     asked = list(zip(workload.shapes, workload.counts, strict=True))
     gpus = sum(shape.asked_milli * count for shape, count in asked)
     several = sum(shape.asked_milli * count for shape, count in asked if shape.gpus > 1) / gpus if gpus else 1.0
-    spread = max(0.0, 1 - SEVERAL_WEIGHT * several)
     rounds = gpus / int(fleet.gpus.sum())
     cpu = sum(shape.cpu_milli * count for shape, count in asked)
     memory = sum(shape.memory_mib * count for shape, count in asked)
     unmet_cpu = _unmet(cpu, rounds * int(fleet.cpu.sum()))
     unmet_memory = _unmet(memory, rounds * int(fleet.memory.sum()))
-    is_priced = spread > 0 and max(unmet_cpu, unmet_memory) > several * (1 - spread / 2)
+    unmet = max(unmet_cpu, unmet_memory)
+    spread = max(0.0, 1 - SEVERAL_WEIGHT * several * (1 - unmet))
+    is_priced = spread > 0 and unmet > several * (1 - spread / 2)
     price_milli = SCARCITY_MILLI * spread * is_priced
     reserve = RESERVE / max(1, sum(workload.counts))
     short = min(1.0, unmet_cpu / SHORT_DRAWS_FROM) * (1 - spread)

@@ -1,5 +1,6 @@
 """The inflation experiment: what arrives, and what holds whichever strategy places it."""
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from statistics import mean
@@ -155,6 +156,29 @@ def test_of_very_many_kinds_the_commonest_stand_for_all_and_whatever_fits_is_sti
     outcome = run(nodes, pods, lambda *of: Witness(Best(*of), of[0], of[1]), 1.0, 0)
     assert outcome.allocated_percent["100"] == 100.0
     assert outcome.failed == 0
+
+
+@given(nodes=clusters(), pods=workloads(), order=st.randoms(use_true_random=False))
+def test_tasks_that_fit_on_no_node_change_nothing_about_where_the_others_go(
+    nodes: tuple[OpenbNode, ...], pods: tuple[OpenbPod, ...], order: Random
+) -> None:
+    hopeless = [
+        pod("model", 4, models=("H100",)),
+        pod("gpus", 16),
+        pod("cpu", 1, 470, cpu_milli=500_000),
+        pod("cpu-only", 0, cpu_milli=500_000),
+        *(replace(each, name=f"{each.name}-vast", memory_mib=2**20) for each in pods),
+    ]
+    alone, among = Fleet(nodes), Fleet(nodes)
+    known, mixed = Workload.of(pods), Workload.of([*pods, *hopeless])
+    ours, theirs = Best(alone, known, Random(0)), Best(among, mixed, Random(0))
+    for kind in order.choices(range(len(known.shapes)), k=40):
+        assert theirs.choose(len(known.shapes)) is None
+        chosen = ours.choose(kind)
+        assert theirs.choose(kind) == chosen
+        if chosen:
+            alone.place(known.shapes[kind], *chosen)
+            among.place(known.shapes[kind], *chosen)
 
 
 def test_what_only_rare_work_cannot_do_without_is_left_alone_by_the_rest() -> None:
