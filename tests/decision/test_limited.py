@@ -6,10 +6,23 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
+from scheduler.domain.policy import Limits
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import WorkloadId
+from scheduler.domain.units import EngineerId, TierName, WorkloadId
 from scheduler.domain.workloads import Workload
-from tests.decision.builders import SPARE, attempt, balance, everything, node, nodes, reasons, snapshot, workload
+from tests.decision.builders import (
+    SPARE,
+    attempt,
+    balance,
+    everything,
+    node,
+    nodes,
+    policy,
+    reasons,
+    snapshot,
+    tier,
+    workload,
+)
 from tests.decision.crowds import first_in_first_out, nobody_is_held
 
 LONG = workload("long", gpus=4, hours=100)
@@ -34,6 +47,17 @@ def after_it_ended(*queued: Workload) -> tuple[State, Plan]:
     state, plan = step(State(), everything(known), known.now)
     assert set(reasons(plan).values()) == {Reason.ENGINEER_GPU_LIMIT}
     return step(state, Changes(attempts=dict.fromkeys(known.attempts)), known.now)
+
+
+@pytest.mark.parametrize(("everybodys", "of_their_tier"), [(4, 6), (6, 4), (4, None), (None, 4)])
+def test_of_the_limit_for_everybody_and_that_of_a_tier_the_tighter_holds(
+    everybodys: int | None, of_their_tier: int | None
+) -> None:
+    by = policy(limits=Limits(gpus_per_engineer=everybodys), tiers=[tier("t", gpus_max=of_their_tier)])
+    tiers = {EngineerId("ada"): TierName("t")}
+    for gpus, told in ((4, Reason.LAUNCHING), (5, Reason.ENGINEER_GPU_LIMIT)):
+        world = snapshot(nodes(node("n1")), [workload("w", gpus=gpus)], by=by, tiers=tiers)
+        assert reasons(decide(world)) == {"w": told}
 
 
 def test_whose_owner_a_cycle_brings_to_the_limit_is_told_of_it_in_that_cycle() -> None:

@@ -201,6 +201,13 @@ def test_where_policy_says_so_what_was_submitted_later_gives_way_to_its_equals()
     assert victims(twice) == {}
 
 
+def test_what_was_submitted_in_the_same_instant_does_not_give_way_to_its_equals() -> None:
+    by = policy(pool("red", gpus=64, within_pool=WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY))
+    alike = attempt("alike", "n1", gpus=8, submitted_at=Instant(NOW - 5000))
+    plan = decide(snapshot(nodes(node("n1")), [workload("w", gpus=4, age=5)], by=by, attempts=[alike]))
+    assert victims(plan) == {}
+
+
 def test_a_search_goes_on_beyond_the_first_few_where_everybody_would_be_enough_and_only_there() -> None:
     """Twelve newer ones fill a node; the one on the other node is taken only where it is newer, too."""
     by = policy(pool("red", gpus=64, within_pool=WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY))
