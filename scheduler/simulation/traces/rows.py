@@ -7,7 +7,7 @@ refused all the same.
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.simulation.traces.opening import opened_text
@@ -36,14 +36,23 @@ def read_csv(
         return value_of(row, where)
 
     with opened_text(file) as text:
-        reader = csv.reader(text, strict=True)
-        try:
-            columns = header(_separated(next(reader, []), file, required[0]), file, required)
-            lines = ((cells, reader.line_num - "".join(cells).count("\n")) for cells in reader if cells)
-            yield from _distinct(rows(lines, columns, file, value_of_text, leave_out), required[0], leave_out)
-        except csv.Error as error:
-            where = f"{file}:{max(1, reader.line_num)}"
-            raise invalid(where, f"no CSV ({error})", "rows of comma-separated values") from error
+        lines = _lines(text, file)
+        first, _ = next(lines, ([], 1))
+        columns = header(_separated(first, file, required[0]), file, required)
+        yield from _distinct(rows(lines, columns, file, value_of_text, leave_out), required[0], leave_out)
+
+
+def _lines(text: TextIO, file: Path) -> Iterator[tuple[list[str], int]]:
+    """The cells of each row with the line on which it begins. A quote that nothing closes takes in all that follows."""
+    reader = csv.reader(text, strict=True)
+    begins = 1
+    try:
+        for cells in reader:
+            if cells:
+                yield cells, begins
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise invalid(f"{file}:{begins}", f"no CSV ({error})", "rows of comma-separated values") from error
 
 
 def _separated(cells: list[str], file: Path, first: str) -> list[str]:

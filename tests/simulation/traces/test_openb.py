@@ -119,8 +119,8 @@ def test_bytes_that_are_no_utf_8_are_a_broken_row_like_others(tmp_path: Path) ->
     assert [each.where for each in left_out] == [f"{file}:3: name"]
 
 
-def test_a_quote_that_never_ends_is_refused_with_the_line_where_the_file_does(tmp_path: Path) -> None:
+def test_a_quote_that_never_ends_is_refused_with_the_line_of_its_row(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as refused:
-        read_pods(written(tmp_path, PODS, '"a,1,1,1,1000,,,,,,', "b,1,1,1,1000,,,,,,"))
+        read_pods(written(tmp_path, PODS, "ok,1,1,1,1000,,,,,,", '"a,1,1,1,1000,,,,,,', "b,1,1,1,1000,,,,,,"))
     assert refused.value.where is not None
     assert refused.value.where.endswith("trace.csv:3")
