@@ -16,14 +16,7 @@ from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.people import Caller, Engineer
-from scheduler.domain.records import (
-    AuditEvent,
-    CommandRecord,
-    PodRun,
-    PolicyVersion,
-    RecordedVerdict,
-    Sandbox,
-)
+from scheduler.domain.records import AuditEvent, CommandRecord, PodRun, PolicyVersion, RecordedVerdict, Sandbox
 from scheduler.domain.terms import Draw
 from scheduler.domain.units import (
     AllowanceId,
@@ -140,6 +133,10 @@ class AllowanceBook(Protocol):
     ) -> list[AllowanceBalance]:
         """Those that all the given conditions select: by id, by holder, open at an instant, or not yet settled then:
         open, still to start, or with anything left available, held or promised."""
+        ...
+
+    def newest_period(self) -> Instant | None:
+        """When the newest of the periods begins for which policy granted anything; None: it never did."""
         ...
 
     def add_freeze(self, freeze: Freeze) -> None: ...

@@ -65,6 +65,10 @@ class Vesting:
     def amount(self) -> int:
         return sum(part.amount for part in self.parts)
 
+    def has_part_within(self, after: Instant, until: Instant) -> bool:
+        """Whether a part is due between them, at the later one too."""
+        return any(after < part.at <= until for part in self.parts)
+
     def due(self, vested: int, now: Instant) -> list[tuple[int, VestingPart]]:
         """The parts that are due by `now` and not among the first `vested` of the amount, each with its number from 1."""
         due, total = [], 0

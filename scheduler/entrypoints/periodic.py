@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scheduler.domain.periods import period_at
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.entrypoints.heads import seconds_between_heads
 from scheduler.entrypoints.loops import Loops
@@ -13,13 +12,13 @@ from scheduler.entrypoints.settings import Settings
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.lifecycle.awarding.compensate import vest_due
 from scheduler.lifecycle.awarding.draw_tokens import release_overdue
-from scheduler.lifecycle.awarding.expire import expire_due, is_expiry_due
-from scheduler.lifecycle.awarding.periodic import grant_period
+from scheduler.lifecycle.awarding.periodic import grant_period, periods_due
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.gpu_faults import FaultsJudged, judge_gpu_faults
-from scheduler.lifecycle.running.keep import Kept, keep_funded, renew_slices
+from scheduler.lifecycle.running.keep import Kept, keep_funded
 from scheduler.lifecycle.sensing.census import Census
 from scheduler.lifecycle.sensing.reclaim import IdleReclaim, Reclaimed
+from scheduler.lifecycle.turning import is_heard, turn_due
 from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Clock, Ids, Store
 
@@ -62,27 +61,33 @@ class Periodic:
             await asyncio.to_thread(self._grant_now, self.clock.now())
 
     def _grant_now(self, now: Instant) -> None:
-        policy = self.world.require_policy()
-        periods = {period_at(Instant(now + ahead), policy.period, policy.time_zone) for ahead in (0, GRANT_AHEAD_MS)}
         released = self._release_tokens(now)  # before what expires, which what comes back does with the rest
+        made = self._grant_periods(now)
         with changing(self.store, self.world, now) as batch:
-            made = sum(grant_period(batch, period) for period in sorted(periods, key=lambda p: p.starts_at))
             vested = vest_due(batch)
-        expired = self._expire(now)
+        expired = turn_due(self.store, self.world, now, renews=self._renews) if self._is_heard(now) else 0
         if made or vested or released or expired:
             said = "granted %d allowances, vested %d parts, released %d holds of tokens, expired %d"
             log.info(said, made, vested, released, expired)
             self.wake()
 
-    def _expire(self, now: Instant) -> int:
-        """What is left at the end of allowances: of what slices that were due by then had needed, nothing is."""
-        if not is_expiry_due(self.world, now):
-            return 0
-        if not self.settings.observe:
-            with changing(self.store, self.world, now) as batch:
-                renew_slices(batch)
+    def _grant_periods(self, now: Instant) -> int:
+        """Those that nobody was there to grant, too: one transaction each."""
         with changing(self.store, self.world, now) as batch:
-            return expire_due(batch)
+            periods = periods_due(batch, GRANT_AHEAD_MS)
+        made = 0
+        for period in periods:
+            with changing(self.store, self.world, now) as batch:
+                made += grant_period(batch, period)
+        self.world.rounds.granted_at = min(now, periods[-1].ends_at)
+        return made
+
+    @property
+    def _renews(self) -> bool:
+        return not self.settings.observe
+
+    def _is_heard(self, now: Instant) -> bool:
+        return self.clock.is_simulated or self.settings.observe or is_heard(self.world, now)
 
     def _release_tokens(self, now: Instant) -> int:
         """All that is overdue, in transactions of bounded size."""
@@ -95,7 +100,7 @@ class Periodic:
             released += some
 
     async def _keep(self) -> None:
-        if self.world.policy is not None and not self.settings.observe:
+        if self.world.policy is not None and self._renews and self._is_heard(self.clock.now()):
             kept = await asyncio.to_thread(self._keep_now, self.clock.now())
             if kept.exhausted:
                 self.wake()

@@ -46,13 +46,14 @@ def grant(allowance: Allowance, *, actor: str, memo: str = "", command_id: Comma
     )
 
 
-def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Instant) -> Transaction:
+def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Instant, number: int = 0) -> Transaction:
     """Take what is left of an expired allowance, and say which. Held hours stay; what is released later expires then.
 
-    `at` dates it; `taken_at`, when it was found, tells one expiry of an allowance from the next.
+    `at` dates it; `taken_at`, when it was found, and `number`, of several that were found together, tell one expiry of an
+    allowance from the next.
     """
     return Transaction(
-        id=f"expiry:{allowance.id}:{taken_at}",
+        id=f"expiry:{allowance.id}:{taken_at}{_numbered(number)}",
         kind=TransactionKind.EXPIRY,
         at=at,
         entries=transfer_entries(
@@ -65,14 +66,15 @@ def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Insta
     )
 
 
-def roll_over(source: Allowance, target: Allowance, amount: int, at: Instant) -> Transaction:
-    """What is left of a period's allowance goes on into the next one's: once for each pair of them. Its holder had it
-    before and after, a statement's line comes to nothing: the memo has the amount.
+def roll_over(source: Allowance, target: Allowance, amount: int, at: Instant, *, before: int = 0) -> Transaction:
+    """What is left of a period's allowance goes on into the next one's. Its holder had it before and after, a statement's
+    line comes to nothing: the memo has the amount. `before` is what of it went on already, which tells one rollover of an
+    allowance from the next.
 
     Raises Conflict (`unit-mismatch`).
     """
     return Transaction(
-        id=f"rollover:{source.id}",
+        id=f"rollover:{source.id}{_numbered(before)}",
         kind=TransactionKind.ROLLOVER,
         at=at,
         entries=_between(source, target, amount),
@@ -81,12 +83,12 @@ def roll_over(source: Allowance, target: Allowance, amount: int, at: Instant) ->
 
 
 def move_on(
-    source: Allowance, target: Allowance, amount: int, at: Instant, *, taken_at: Instant, memo: str
+    source: Allowance, target: Allowance, amount: int, at: Instant, *, taken_at: Instant, memo: str, number: int = 0
 ) -> Transaction:
-    """What is left of an allowance at its end goes on into one that ends later. `taken_at` tells one such move from the
-    next, as of `expire`."""
+    """What is left of an allowance at its end goes on into one that ends later. `taken_at` and `number` tell one such move
+    from the next, as of `expire`."""
     return Transaction(
-        id=f"extension:{source.id}:{taken_at}",
+        id=f"extension:{source.id}:{taken_at}{_numbered(number)}",
         kind=TransactionKind.TRANSFER,
         at=at,
         entries=_between(source, target, amount),
@@ -114,6 +116,10 @@ def pass_on(
         actor=actor,
         memo=memo,
     )
+
+
+def _numbered(number: int) -> str:
+    return f":{number}" if number else ""
 
 
 def _between(source: Allowance, target: Allowance, amount: int) -> tuple[Entry, ...]:

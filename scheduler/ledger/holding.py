@@ -49,12 +49,13 @@ def hold(holds: Iterable[Hold]) -> list[Transaction]:
 
 
 def release(holds: Iterable[Hold], at: Instant) -> list[Transaction]:
-    """What was not charged of each open hold goes back; a hold that was used up needs no transaction."""
+    """What was not charged of each open hold goes back, as of then; a hold that was used up needs no transaction. One that
+    was opened later, while nobody had heard of the end yet, goes back as of when it was opened."""
     return [
         Transaction(
             id=f"release:{item.id}",
             kind=TransactionKind.RELEASE,
-            at=at,
+            at=max(at, item.opened_at),
             entries=transfer_entries(
                 held_on(item.allowance_id),
                 available_on(item.allowance_id),

@@ -1,5 +1,8 @@
 """Rollover at a period's end: what is left of one holder's allowances goes on into one of the next period, by the rule that
-was stated when it was granted. What does not go on is left to expire."""
+was stated when it was granted. What does not go on is left to expire.
+
+What is heard of late was there at the end all the same: as much more goes on as would have gone on then.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +16,14 @@ from scheduler.ledger.journal import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What an allowance had at its end, `expires_at`, in its unit, and still has."""
+    """What an allowance had at its end, `expires_at`, in its unit, and still has: `left`. `gone` is what it had then beside
+    that and has no more, of which `carried` went on."""
 
     allowance: Allowance
     expires_at: Instant
     left: int
+    gone: int = 0
+    carried: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +41,18 @@ def rests_together(rests: Iterable[Rest]) -> list[list[Rest]]:
     together: dict[tuple[str, str, Unit], list[Rest]] = {}
     for rest in rests:
         allowance = rest.allowance
-        if allowance.rollover is not None and allowance.period and rest.left > 0:
+        if allowance.rollover is not None and allowance.period and rest.left + rest.gone > 0:
             together.setdefault((allowance.holder.id, allowance.period, allowance.unit), []).append(rest)
     return [sorted(alike, key=_tier_first) for _, alike in sorted(together.items())]
 
 
 def carry_on(together: Sequence[Rest], following: Period) -> CarriedOn | None:
-    """Into the period that follows; None where nothing goes on."""
+    """Into the period that follows; None where nothing goes on, or nothing more."""
     first, source = together[0], together[0].allowance
     assert source.rollover is not None, "only those are asked"
-    amount = source.rollover.carried(sum(rest.left for rest in together))
-    if amount == 0:
+    in_all = source.rollover.carried(sum(rest.left + rest.gone for rest in together))
+    amount = min(in_all - sum(rest.carried for rest in together), sum(rest.left for rest in together))
+    if amount <= 0:
         return None
     target = replace(
         source,
@@ -63,7 +70,8 @@ def carry_on(together: Sequence[Rest], following: Period) -> CarriedOn | None:
     for rest in together:
         part = min(rest.left, amount)
         if part > 0:
-            transactions.append(roll_over(rest.allowance, target, part, Instant(rest.expires_at - 1)))
+            before = rest.carried
+            transactions.append(roll_over(rest.allowance, target, part, Instant(rest.expires_at - 1), before=before))
             parts[rest.allowance.id] = part
             amount -= part
     return CarriedOn(target, tuple(transactions), parts)

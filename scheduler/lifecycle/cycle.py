@@ -29,6 +29,7 @@ from scheduler.lifecycle.running.observe import look_again, observe
 from scheduler.lifecycle.running.pacing import BREATH_SECONDS, Pace, is_pressing, rest_seconds
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.running.tell import due_to_tell, keep_last_words
+from scheduler.lifecycle.turning import catch_up, note_heard
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Clock, Cluster, Ids, Store
 
@@ -218,11 +219,13 @@ class Cycle:
         seen = {uid: job for changes in inbox.changes for uid, job in changes.jobs.items()}
         jobs = jobs_with_room(world, seen) + new_jobs(world, seen.values())
         told = words_about_changes(world, (job for changes in inbox.changes for job in changes.jobs.values()))
+        acts = self._rehearsal is None
+        if not world.is_cluster_away:
+            catch_up(self._store, world, inbox.changes, now, renews=acts)
         *first, last = inbox.pieces()
         for piece in first:
             with changing(self._store, world, now) as batch:
                 self._note(batch, piece)
-        acts = self._rehearsal is None
         if jobs or last.changes or last.outcomes or world.awaited or (acts and limits_are_due(world, now)):
             with changing(self._store, world, now) as batch:
                 self._note(batch, last)
@@ -231,6 +234,8 @@ class Cycle:
                     enforce_limits(batch)
                 if world.policy is not None:
                     told += take_in_jobs(self._commands, batch, jobs[:TAKEN_IN_AT_ONCE])
+        if not world.is_cluster_away:
+            note_heard(world, inbox.changes, now)
         if world.policy is not None:
             for start in range(TAKEN_IN_AT_ONCE, len(jobs), TAKEN_IN_AT_ONCE):
                 with changing(self._store, world, now) as batch:

@@ -15,7 +15,7 @@ from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, AllowanceId, Inst
 from scheduler.domain.workloads import AttemptState, Workload
 from scheduler.ledger.grants import grant
 from scheduler.ledger.journal import Account, AccountKind
-from scheduler.lifecycle.awarding.expire import expire_due, is_expiry_due
+from scheduler.lifecycle.awarding.expire import expire_due, next_expiry
 from scheduler.lifecycle.running.keep import enforce_limits, keep_funded, renew_slices
 from tests.lifecycle.build import NOON, ROLLING, SPOT, Company, changes, job_seen, later, pod_seen
 
@@ -36,7 +36,7 @@ def end(company: Company, workload: Workload, began: Instant, ended: Instant) ->
 def come_round(company: Company, now: Instant) -> None:
     """What a service does at a time: its periodic work and the limits of its cycle."""
     company.now = now
-    if is_expiry_due(company.world, now):
+    if next_expiry(company.world, now) is not None:
         with company.changing() as batch:
             renew_slices(batch)
         with company.changing() as batch:

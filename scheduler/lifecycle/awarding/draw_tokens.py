@@ -102,7 +102,7 @@ class TokenDraws:
         caller = caller.require(Role.GATEWAY)
         with self._changing(now) as batch:
             known = _known(batch, caller, hold_id)
-            released = _release(batch, known)
+            released = _release(batch, known, now)
             _note(batch, caller, "release tokens", (known, released), request_id)
             return released
 
@@ -142,10 +142,10 @@ class TokenDraws:
 
 
 def release_overdue(batch: Batch) -> int:
-    """Release what no gateway resolved in time, RELEASED_AT_ONCE at most. Returns how many."""
+    """Release what no gateway resolved in time, as of when it ran out, RELEASED_AT_ONCE at most. Returns how many."""
     overdue = batch.books.token_holds.overdue(batch.now, limit=RELEASED_AT_ONCE)
     for hold in overdue:
-        _release(batch, hold)
+        _release(batch, hold, hold.expires_at)
     return len(overdue)
 
 
@@ -176,8 +176,8 @@ def _shares(payers: Sequence[AllowanceBalance], tokens: int) -> tuple[TokenShare
     return tuple(shares)
 
 
-def _release(batch: Batch, hold: TokenHold) -> TokenHold:
-    released, made = release_tokens(hold, batch.now)
+def _release(batch: Batch, hold: TokenHold, at: Instant) -> TokenHold:
+    released, made = release_tokens(hold, at)
     return _save(batch, hold, released, made)
 
 

@@ -24,7 +24,7 @@ def is_moved(allowance: Allowance, *, is_frozen: bool) -> bool:
     return allowance.source is AllowanceSource.COMPENSATION and not is_frozen
 
 
-def move_expiry(batch: Batch, allowance: Allowance, available: int, at: Instant) -> int:
+def move_expiry(batch: Batch, allowance: Allowance, available: int, at: Instant, number: int = 0) -> int:
     """Let what is left of it at its end go on for as long as its owner's work waited. Returns how much went on.
 
     Done twice, it is done once; what comes back of it later goes on into the same award.
@@ -45,7 +45,8 @@ def move_expiry(batch: Batch, allowance: Allowance, available: int, at: Instant)
     )
     if batch.books.allowances.get(target.id) is None:
         batch.add_allowance(target)
-    batch.post(move_on(allowance, target, available, at, taken_at=batch.now, memo=_memo(longer, waits)))
+    memo = _memo(longer, waits)
+    batch.post(move_on(allowance, target, available, at, taken_at=batch.now, memo=memo, number=number))
     return available
 
 

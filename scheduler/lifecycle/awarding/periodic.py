@@ -1,4 +1,5 @@
-"""Periodic grants: what policy gives every engineer by tier and every project, at the start of a period."""
+"""Periodic grants: what policy gives every engineer by tier and every project, at the start of a period. One that began, or
+even ended, while nobody was there to grant it is granted as soon as somebody is, as of its start."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -6,14 +7,44 @@ from dataclasses import replace
 from scheduler.domain.allowances import Allowance, AllowanceSource, HolderKind, holder_of
 from scheduler.domain.money import Currency
 from scheduler.domain.people import Engineer
-from scheduler.domain.periods import Period
+from scheduler.domain.periods import Period, period_at
 from scheduler.domain.policy import Policy, Project, Tier
 from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.rollover import Rollover, RolloverRule
-from scheduler.domain.units import GpuClassName, Unit
+from scheduler.domain.units import GpuClassName, Instant, Unit
 from scheduler.ledger.grants import grant, project_allowance_id, tier_allowance_id
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch
+
+PERIODS_MAX = 4_000
+"""Bound on the periods that one round grants: more than ten years of days. The next goes on."""
+
+
+def periods_due(batch: Batch, ahead_ms: int) -> list[Period]:
+    """Every period from the one of the last round to the one that begins so soon. A period that was over before the policy
+    in force was applied is not granted by it."""
+    policy = batch.world.require_policy()
+    period, running = (_period_at(at, policy) for at in (_granted_at(batch), batch.now))
+    if period != running:
+        applied = batch.books.control.current_policy()
+        if applied is not None and applied.applied_at >= period.ends_at:
+            period = _period_at(applied.applied_at, policy)
+    periods = [period]
+    while period.ends_at <= batch.now + ahead_ms and len(periods) < PERIODS_MAX:
+        period = _period_at(period.ends_at, policy)
+        periods.append(period)
+    return periods
+
+
+def _period_at(at: Instant, policy: Policy) -> Period:
+    return period_at(at, policy.period, policy.time_zone)
+
+
+def _granted_at(batch: Batch) -> Instant:
+    """When grants were made last: by this process, else as the books say; now, where they say nothing."""
+    known = batch.world.rounds.granted_at
+    newest = batch.books.allowances.newest_period() if known is None else known
+    return batch.now if newest is None else min(newest, batch.now)
 
 
 def grant_period(batch: Batch, period: Period) -> int:

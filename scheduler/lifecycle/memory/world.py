@@ -40,6 +40,7 @@ from scheduler.lifecycle.memory.observed_only import ObservedOnly
 from scheduler.lifecycle.memory.past_use import PastUse
 from scheduler.lifecycle.memory.pending import Pending
 from scheduler.lifecycle.memory.prices_ahead import PricesAhead
+from scheduler.lifecycle.memory.rounds import Rounds
 from scheduler.lifecycle.memory.sightings import Sightings
 from scheduler.lifecycle.memory.whereabouts import AttemptsOn, note_nodes
 from scheduler.lifecycle.memory.words import Words
@@ -79,7 +80,6 @@ class World:
     observed_pods: dict[PodUid, ObservedPod] = field(default_factory=dict)
     balances: dict[AllowanceId, AllowanceBalance] = field(default_factory=dict)
     balances_of: dict[Holder, dict[AllowanceId, AllowanceBalance]] = field(default_factory=dict)
-    """The same, by who holds them."""
     reservations: dict[WorkloadId, Reservation] = field(default_factory=dict)
     conditions: Conditions = field(default_factory=Conditions)
     past_use: PastUse = field(default_factory=PastUse)
@@ -101,6 +101,7 @@ class World:
     """What each node's agent says is there."""
     windows: dict[GpuUuid, Window] = field(default_factory=dict)
     """The latest window of each GPU."""
+    rounds: Rounds = field(default_factory=Rounds)
     sightings: Sightings = field(default_factory=Sightings)
     words: Words = field(default_factory=Words)
     holders: dict[GpuUuid, AttemptId] = field(default_factory=dict)
@@ -108,7 +109,6 @@ class World:
     attempts_on: AttemptsOn = field(default_factory=dict)
     """The GPUs of a node that each live attempt has there."""
     attempt_of_pod: dict[PodUid, AttemptId] = field(default_factory=dict)
-    """By the pods of live attempts."""
     unjudged: dict[AttemptId, list[tuple[GpuUuid, Spell]]] = field(default_factory=dict)
     """What came of an attempt's GPUs since the idle rules last looked."""
     idle_since: dict[AttemptId, Instant] = field(default_factory=dict)

@@ -225,7 +225,7 @@ def _end(
     if state is WorkloadState.COMPLETED:
         attempt = charge_until(batch, attempt, at)
     holds = batch.holds_of(attempt.id)
-    batch.post(*release(holds, batch.now))
+    batch.post(*release(holds, at))
     batch.resolve_holds(each.id for each in holds if each.resolved_at is None)
     batch.put_attempt(replace(attempt, state=AttemptState.ENDED, ended_at=at, stop_reason=reason))
     batch.change_workload(workload, state=state, state_reason=reason)

@@ -183,12 +183,15 @@ def keep_funded(batch: Batch) -> Kept:
     return Kept(charged, len(found.renewed - found.short), exhausted)
 
 
-def renew_slices(batch: Batch) -> Renewed:
-    """Renew the rolling holds of all that runs, as far as they will be used up soon."""
+def renew_slices(batch: Batch, until: Instant | None = None) -> Renewed:
+    """Renew the rolling holds of all that runs, as far as they will be used up soon; or, of what is being
+    stopped, too, those due by an instant that is past."""
+    states = {AttemptState.RUNNING} if until is None else {AttemptState.RUNNING, AttemptState.STOPPING}
     attempts = (batch.attempt(each) for each in sorted(batch.world.attempts))
-    running = [each for each in attempts if each is not None and each.state is AttemptState.RUNNING]
+    running = [each for each in attempts if each is not None and each.state in states]
     settled = Instant(batch.now - CHARGE_BEHIND_MS)
-    return renew_in_turn(batch, running, Instant(batch.now + RENEW_BEFORE_MS), settled)
+    soon = Instant((batch.now if until is None else until) + RENEW_BEFORE_MS)
+    return renew_in_turn(batch, running, soon, settled)
 
 
 def slice_cost(attempt: Attempt, slice_ms: int) -> int:

@@ -25,6 +25,25 @@ def observe(batch: Batch, changes: ClusterChanges) -> None:
     The world's cluster side may be put before the transaction commits: it is what the cluster said, either way.
     """
     world = batch.world
+    touched = _take_in(batch, changes)
+    _fetch_holds_of_ending(batch, touched)
+    for workload_id in sorted(touched):
+        _advance(batch, workload_id)
+    for workload_id in sorted(_without_job(world, changes, touched)):
+        _lose_job(batch, workload_id)
+
+
+def hear(batch: Batch, changes: ClusterChanges) -> None:
+    """Only when what began and ended: what follows from it is left to `observe`, which comes after."""
+    for workload_id in sorted(_take_in(batch, changes)):
+        attempt, workload = batch.live_attempt(workload_id), batch.workload(workload_id)
+        if attempt is not None and workload is not None:
+            _note_progress(batch, attempt, batch.world.job_of(workload))
+
+
+def _take_in(batch: Batch, changes: ClusterChanges) -> set[WorkloadId]:
+    """Returns the workloads that it is about."""
+    world = batch.world
     if changes.is_relist:
         _recall_final_work(batch, changes)
     touched = _fold_cluster(world, changes)
@@ -38,11 +57,7 @@ def observe(batch: Batch, changes: ClusterChanges) -> None:
         world.put_observed_pod(pod)
     if changes.is_relist:
         _end_vanished_pods(batch, {pod.uid for pod in changes.pods})
-    _fetch_holds_of_ending(batch, touched)
-    for workload_id in sorted(touched):
-        _advance(batch, workload_id)
-    for workload_id in sorted(_without_job(world, changes, touched)):
-        _lose_job(batch, workload_id)
+    return touched
 
 
 def _without_job(world: World, changes: ClusterChanges, touched: set[WorkloadId]) -> set[WorkloadId]:

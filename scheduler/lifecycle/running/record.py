@@ -69,9 +69,10 @@ def _is_news(batch: Batch, verdict: Verdict) -> bool:
 
 
 def drop_reservation(batch: Batch, workload_id: WorkloadId) -> None:
-    """Give up what was set aside for a workload: capacity and hours."""
+    """Give up what was set aside for a workload: capacity and hours. They come back as of when it lapsed, if it has."""
     holds = batch.books.holds.reserved_for(workload_id)
-    batch.post(*release(holds, batch.now))
+    reserved = batch.world.reservations.get(workload_id)
+    batch.post(*release(holds, batch.now if reserved is None else min(batch.now, reserved.until)))
     batch.resolve_holds(item.id for item in holds)
     batch.reserve(workload_id, None)
 

@@ -5,11 +5,11 @@ nobody owes for time that their hours would have paid.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 
-from scheduler.domain.allowances import AllowanceBalance, holders_for
+from scheduler.domain.allowances import Allowance, AllowanceBalance, holders_for
 from scheduler.domain.funding import Shortfall, fund, payers
 from scheduler.domain.policy import AtExhaustion
 from scheduler.domain.terms import Need
@@ -125,13 +125,13 @@ def _renew(batch: Batch, attempt: Attempt, at: Instant) -> bool:
 
 
 def _hours_open_at(batch: Batch, attempt: Attempt, after: Instant, soon: Instant) -> Instant | None:
-    """When the next of the allowances that may pay for it begins; None where that is too late for it."""
+    """When the next of the allowances that may pay for it begins, or a part of one vests; None where that is too late for
+    it."""
     workload = batch.workload(attempt.workload_id)
     if workload is None:
         return None
     last = min(soon, _last(batch, attempt))
-    begins = (each.allowance.starts_at for each in _balances_of(batch, workload))
-    found = min((at for at in begins if after < at <= last), default=None)
+    found = min((at for at in _opens(batch, workload) if after < at <= last), default=None)
     if found is None or (left_of_holds(batch, attempt, found) < 0 and _goes_on(batch, attempt)):
         return None
     return found
@@ -150,10 +150,31 @@ def need_of(batch: Batch, attempt: Attempt, length_ms: int) -> Need:
 
 def payers_of(batch: Batch, workload: Workload, attempt: Attempt, at: Instant) -> list[AllowanceBalance]:
     """The allowances that may pay for the attempt as of then, in funding order, with what this batch leaves of them."""
-    return payers(_balances_of(batch, workload), workload.spec, attempt.gpu_class, at)
+    return payers(_balances_of(batch, workload, at), workload.spec, attempt.gpu_class, at)
 
 
-def _balances_of(batch: Batch, workload: Workload) -> list[AllowanceBalance]:
+def _balances_of(batch: Batch, workload: Workload, at: Instant) -> list[AllowanceBalance]:
+    """Without what of them vested after that."""
+    known = _known_of(batch, workload)
+    return [replace(each, available=each.available + _moved(batch, each.allowance, at)) for each in known]
+
+
+def _moved(batch: Batch, allowance: Allowance, at: Instant) -> int:
+    """What this batch adds to an allowance, less what vested of it after that."""
+    moved = batch.moved(allowance.id)
+    if allowance.vesting is None or not allowance.vesting.has_part_within(at, batch.now):
+        return moved
+    return moved - sum(amount for vested_at, amount in batch.vested(allowance.id) if vested_at > at)
+
+
+def _opens(batch: Batch, workload: Workload) -> Iterator[Instant]:
+    """When hours of theirs came, or come, that may pay for it."""
+    for each in _known_of(batch, workload):
+        yield each.allowance.starts_at
+        if each.allowance.vesting is not None:
+            yield from (at for at, _ in batch.vested(each.allowance.id))
+
+
+def _known_of(batch: Batch, workload: Workload) -> list[AllowanceBalance]:
     holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
-    known = (each for each in batch.world.balances.values() if each.allowance.holder in holders)
-    return [replace(each, available=each.available + batch.moved(each.allowance.id)) for each in known]
+    return [each for each in batch.world.balances.values() if each.allowance.holder in holders]

@@ -20,28 +20,32 @@ _REFUNDED = {Reason.PREEMPTED, Reason.NODE_LOST}
 
 
 def end_attempt(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> None:
-    """The pods have all ended: the last charge, the release of what is still held, a refund where one is due."""
+    """The pods have all ended: the last charge, the release of what is still held, a refund where one is due. All of it
+    counts as of the end, however late that is heard of."""
     runs = batch.pod_runs(attempt.id)
     ends = [run.ended_at for run in runs if run.ended_at is not None]
     ended_at = max(ends, default=batch.now)
     attempt = charge_until(batch, attempt, ended_at)
     holds = batch.holds_of(attempt.id)
-    batch.post(*release(holds, batch.now))
+    dated = min(ended_at, batch.now)  # a node's clock may be ahead of ours
+    batch.post(*release(holds, dated))
     batch.resolve_holds(hold.id for hold in holds if hold.resolved_at is None)
     workload = batch.workload(attempt.workload_id)
     assert workload is not None, "a live attempt has a workload"
     ended = why_it_ended(attempt, workload, job, runs)
-    _refund(batch, attempt, holds, ended.reason, ended_at)
+    _refund(batch, attempt, holds, ended.reason, ended_at, dated)
     batch.put_attempt(replace(attempt, state=AttemptState.ENDED, ended_at=ended_at, stop_reason=ended.reason))
     settle_workload(batch, workload, ended, job)
 
 
-def _refund(batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reason, ended_at: Instant) -> None:
+def _refund(
+    batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reason, ended_at: Instant, dated: Instant
+) -> None:
     if reason not in _REFUNDED:
         return
     reserved = batch.world.reservations.get(attempt.workload_id)
     why = f"{reason.value}, moved by consolidation" if reserved is not None and reserved.is_move else reason.value
-    batch.post(*refund_of_lost_work(batch, attempt, holds, ended_at, dated=batch.now, why=why))
+    batch.post(*refund_of_lost_work(batch, attempt, holds, ended_at, dated=dated, why=why))
 
 
 def refund_of_lost_work(

@@ -19,7 +19,7 @@ from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, HoldId, I
 from scheduler.domain.workloads import LASTING, Attempt, Workload, WorkloadState, require_transition
 from scheduler.ledger.corrections import into_open_period
 from scheduler.ledger.holds import Hold, HoldState
-from scheduler.ledger.journal import AccountKind, Transaction
+from scheduler.ledger.journal import AccountKind, Transaction, TransactionKind, available_on
 from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Books, Store
 
@@ -50,6 +50,7 @@ class Batch:
         self._pods: dict[PodUid, PodRun] = {}
         self._pods_of: dict[AttemptId, dict[PodUid, PodRun]] = {}
         self._known_holds: dict[AttemptId, Sequence[Hold]] = {}
+        self._known_parts: dict[AllowanceId, Sequence[tuple[Instant, int]]] = {}
         self._transactions: list[Transaction] = []
         self._moved: dict[str, int] = {}
         self._opened: dict[HoldId, Hold] = {}
@@ -134,6 +135,14 @@ class Batch:
         return sum(
             hold.in_standard(hold.amount if hold.state is HoldState.OPEN else hold.charged, attempt) for hold in holds
         )
+
+    def vested(self, allowance_id: AllowanceId) -> Sequence[tuple[Instant, int]]:
+        """Which parts of a package have vested, and when."""
+        if allowance_id not in self._known_parts:
+            account, kind = available_on(allowance_id), TransactionKind.VEST
+            posted = self.books.journal.entries(accounts=[account], transactions=[kind])
+            self._known_parts[allowance_id] = [(entry.corrects_at or entry.at, entry.amount) for entry in posted]
+        return self._known_parts[allowance_id]
 
     def moved(self, allowance_id: AllowanceId) -> int:
         """What this batch adds to what can be held of the allowance; below 0 where it takes from it."""

@@ -14,7 +14,7 @@ from scheduler.adapters.sql.querying import filtered_by_id, insert_all, next_num
 from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.allowances import allowances, freezes, holds
 from scheduler.adapters.sql.tables.journal import accounts
-from scheduler.domain.allowances import Allowance, AllowanceBalance, Freeze, Holder
+from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Freeze, Holder
 from scheduler.domain.errors import Conflict, NotFound, RefusalCode
 from scheduler.domain.terms import Draw
 from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
@@ -24,6 +24,8 @@ from scheduler.ledger.journal import Account, AccountKind
 _ALLOWANCE = RowCodec(Allowance, allowances, FieldCodec("holder", holder_text, holder_from))
 _HOLD = RowCodec(Hold, holds)
 _FREEZE = RowCodec(Freeze, freezes)
+
+_OF_POLICY = (AllowanceSource.TIER.value, AllowanceSource.PROJECT.value)
 
 NO_DRAWS: Mapping[HoldId, Draw] = {}
 
@@ -120,6 +122,11 @@ class SqlAllowances:
             return [_balance(row) for row in self.connection.execute(statement)]
         selected = rows_by_id if statement is _BALANCES else filtered_by_id
         return [_balance(row) for row in selected(self.connection, statement, allowances.c.id, ids)]
+
+    def newest_period(self) -> Instant | None:
+        newest = select(func.max(allowances.c.starts_at)).where(allowances.c.source.in_(_OF_POLICY))
+        found: int | None = self.connection.execute(newest).scalar()
+        return None if found is None else Instant(found)
 
     def add_freeze(self, freeze: Freeze) -> None:
         seq = next_number(self.connection, freezes.c.seq)
