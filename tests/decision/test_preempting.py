@@ -201,6 +201,31 @@ def test_where_policy_says_so_what_was_submitted_later_gives_way_to_its_equals()
     assert victims(twice) == {}
 
 
+def test_of_those_who_lose_as_much_the_youngest_falls() -> None:
+    saved = Instant(NOW - 60_000)
+    runs = [
+        replace(attempt(name, "n1", gpus=4, running_for=age), checkpointed_at=saved)
+        for name, age in (("a-old", 900), ("b-young", 300), ("c-old", 900))
+    ]
+    asked = workload("u", gpus=4, priority_class=URGENT)
+    assert victims(decide(snapshot(nodes(node("n1", 12)), [asked], attempts=runs))) == {"u": ["b-young"]}
+
+
+def test_work_of_a_pool_that_borrows_falls_before_lower_work_of_its_own() -> None:
+    red = pool("red", gpus=8, cohort="all", reclaim_within_cohort=ReclaimWithinCohort.ANY)
+    runs = [
+        attempt("own", "n1", gpus=4, team="red", pool="red", priority_class=SPARE),
+        attempt("theirs", "n1", gpus=12, team="blue", pool="blue"),
+    ]
+    world = snapshot(
+        nodes(node("n1", 16)),
+        [workload("w", gpus=4, team="red")],
+        by=policy(red, pool("blue", gpus=8, cohort="all")),
+        attempts=runs,
+    )
+    assert victims(decide(world)) == {"w": ["theirs"]}
+
+
 def test_what_was_submitted_in_the_same_instant_does_not_give_way_to_its_equals() -> None:
     by = policy(pool("red", gpus=64, within_pool=WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY))
     alike = attempt("alike", "n1", gpus=8, submitted_at=Instant(NOW - 5000))
