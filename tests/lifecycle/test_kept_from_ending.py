@@ -85,6 +85,11 @@ def test_a_running_job_that_is_deleted_and_kept_by_a_finalizer_is_called_off_and
     asked = next_action(company.world, stopping).action
     assert asked == SuspendJob(stopping, kept.uid, Reason.JOB_DELETED, is_lingering=True)
 
+    company.see(changes(replace(kept, is_lingering=False)))
+    assert next_action(company.world, company.workload(workload.id)).action is None, (
+        "suspended, it would heed no deadline"
+    )
+
     over = replace(kept, active=0, is_lingering=False, is_failed=True, failure="DeadlineExceeded")
     ended = pod_seen(workload, started_at=start, finished_at=later(start, 9), phase=PodPhase.FAILED, exit_code=143)
     company.see(changes(over, ended))

@@ -109,7 +109,8 @@ def _pod(spec: RawObject, asked: WorkloadSpec | Unfit, classes: Iterable[GpuClas
 def _is_lingering(metadata: RawObject, spec: RawObject) -> bool:
     """Not so where its pods go with it, as in a deletion in the foreground, or were told to end by its deadline."""
     kept_by = set(metadata.get("finalizers") or ()) - {FOREGROUND}
-    return bool(metadata.get("deletionTimestamp") and kept_by) and spec.get("activeDeadlineSeconds") != OVER_SECONDS
+    is_told = spec.get("activeDeadlineSeconds") == OVER_SECONDS and not spec.get("suspend")
+    return bool(metadata.get("deletionTimestamp") and kept_by) and not is_told
 
 
 def _keeps_state(pod_spec: RawObject) -> bool:

@@ -54,9 +54,8 @@ def next_action(world: World, workload: Workload) -> Next:
         return Next(None if workload.state is WorkloadState.STOPPED else _create(world, workload, attempt))
     if job is None or job.has_ended or world.is_stale(job):
         return Next()
-    if job.is_lingering and (job.active or not job.is_suspended):
-        reason = attempt.stop_reason if attempt is not None else None
-        return Next(SuspendJob(workload, job.uid, reason or Reason.JOB_DELETED, is_lingering=True))
+    if job.is_deleted:
+        return Next(_end_kept(workload, attempt, job))
     if not job.is_suspended:
         return Next(_call_off(workload, attempt, job) or _resize(workload, attempt, job))
     if attempt is not None and attempt.state is AttemptState.LAUNCHING and not (job.active or job.terminating):
@@ -72,6 +71,14 @@ def _call_off(workload: Workload, attempt: Attempt | None, job: ObservedJob) -> 
     if attempt.state is AttemptState.STOPPING or job.attempt_id != attempt.id:
         return SuspendJob(workload, job.uid, attempt.stop_reason or Reason.STOPPED)
     return None
+
+
+def _end_kept(workload: Workload, attempt: Attempt | None, job: ObservedJob) -> SuspendJob | None:
+    """Kubernetes heeds no suspension of a Job that is deleted; and one that is suspended does not heed its deadline."""
+    if not job.is_lingering or (job.is_suspended and not job.active):
+        return None
+    reason = attempt.stop_reason if attempt is not None else None
+    return SuspendJob(workload, job.uid, reason or Reason.JOB_DELETED, is_lingering=True)
 
 
 def _resize(workload: Workload, attempt: Attempt | None, job: ObservedJob) -> ResizeJob | None:

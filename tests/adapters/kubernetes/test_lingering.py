@@ -22,9 +22,15 @@ _DELETED = "2026-03-02T11:00:00Z"
         ),
         pytest.param(
             {"deletionTimestamp": _DELETED, "finalizers": ["example.com/never"]},
-            {"activeDeadlineSeconds": 1},
+            {"activeDeadlineSeconds": 1, "suspend": False},
             False,
             id="told to end",
+        ),
+        pytest.param(
+            {"deletionTimestamp": _DELETED, "finalizers": ["example.com/never"]},
+            {"activeDeadlineSeconds": 1, "suspend": True},
+            True,
+            id="suspended, so that it heeds no deadline",
         ),
     ],
 )
