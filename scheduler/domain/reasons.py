@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.domain.wording import filled
+from scheduler.domain.wording import filled, with_gaps
 
 Evidence = Mapping[str, int | str]
 """What a verdict rests on: names and numbers, by key. Keys that a sentence uses are documented in docs/reasons.md."""
@@ -330,12 +330,20 @@ TEXTS: dict[Reason, ReasonText] = {
 def sentence(reason: Reason, evidence: Evidence, *, sees_pay: bool = True) -> str:
     """The reason as one sentence for its reader, who may see what the owner has left and has used, or may not."""
     text = TEXTS[reason]
-    return filled(text.sentence if sees_pay else text.to_others or text.sentence, evidence)
+    return filled(text.sentence if sees_pay else text.to_others or text.sentence, _as_read(evidence))
 
 
 def next_step(reason: Reason, evidence: Evidence) -> str:
     """What its reader can do; empty where that is nothing."""
-    return filled(TEXTS[reason].next_step, evidence)
+    return filled(TEXTS[reason].next_step, _as_read(evidence))
+
+
+def _as_read(evidence: Evidence) -> Evidence:
+    """Hours with gaps in their thousands, as everywhere else that people read them; programs read the evidence itself."""
+    return {
+        key: with_gaps(value) if key.endswith("_hours") and isinstance(value, str) else value
+        for key, value in evidence.items()
+    }
 
 
 def for_others(evidence: Evidence) -> Evidence:

@@ -12,6 +12,16 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {agreeing(number, noun, plural or f'{noun}s')}"
 
 
+THIN_SPACE = "\u202f"
+"""Stands in the thousands of whatever people read."""
+
+
+def with_gaps(number: str) -> str:
+    """A decimal as text, `1234.5`, with thin spaces in its thousands; what is none as it is."""
+    whole, point, rest = number.partition(".")
+    return f"{int(whole):,}".replace(",", THIN_SPACE) + point + rest if whole.isdecimal() else number
+
+
 def agreeing(number: object, one: str, many: str) -> str:
     """The words that go with this number; those for many where it is not known."""
     return one if number in {1, "1"} else many

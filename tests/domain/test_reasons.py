@@ -31,3 +31,10 @@ def test_what_can_be_done_is_told_with_its_figures_too() -> None:
     assert next_step(Reason.SPEND_GUARD, {"window": "day"}).startswith("It starts in a later day or when other work")
     told = [next_step(reason, dict.fromkeys(keys(TEXTS[reason].next_step), "7")) for reason in Reason]
     assert [each for each in told if "{" in each or "–" in each] == []
+
+
+def test_hours_in_a_sentence_have_gaps_in_their_thousands_and_programs_read_them_without() -> None:
+    evidence = {"needed_hours": "1234.5", "available_hours": "12345678.0", "short_hours": "0.1"}
+    told = sentence(Reason.ALLOWANCE_SHORT, evidence)
+    assert told == "Waiting: needs 1\u202f234.5 h, 12\u202f345\u202f678.0 h available for it."
+    assert evidence["needed_hours"] == "1234.5"

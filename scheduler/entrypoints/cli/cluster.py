@@ -39,6 +39,8 @@ MARKS = {
 }
 """One sign a GPU, told apart without colour. `taken` is one of ours that no sensor has read."""
 
+LEGEND = "  ".join(f"{mark} {state}" for state, mark in MARKS.items())
+
 STYLES = {"busy": "green", "light": "green", "idle": "yellow", "drained": "red", "unknown": "dim", "free": "dim"}
 
 
@@ -60,6 +62,8 @@ def nodes(as_json: AsJson = False) -> None:
         )
         closed = [_closed_by(node) for node in found["nodes"]]
         print_table(columns, [_node_row(node) for node in found["nodes"]], closed, empty="No nodes.")
+        if found["nodes"]:
+            print_text(LEGEND, style="dim")
 
 
 @app.command()
@@ -189,7 +193,7 @@ def _picture(cluster: dict[str, Any]) -> Group:
             for pause in cluster["brakes"]["pauses"]
         ),
         *_maps(cluster["nodes"]),
-        Text("  ".join(f"{mark} {state}" for state, mark in MARKS.items()), style="dim"),
+        Text(LEGEND, style="dim"),
     ]
     return Group(*lines)
 

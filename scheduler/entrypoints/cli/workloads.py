@@ -12,6 +12,7 @@ from scheduler.domain.workloads import Activity, AttestedUse, WorkloadState
 from scheduler.entrypoints.cli.client import Api, connect, find_leader, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
+from scheduler.entrypoints.cli.instants import parse_instant
 from scheduler.entrypoints.cli.output import AsJson, print_json, print_text
 from scheduler.entrypoints.cli.shown import show_explanation, show_workload, show_workloads
 from scheduler.entrypoints.cli.waiting import wait_until
@@ -195,8 +196,8 @@ def asked_of_time(grace: str, max_runtime: str | None, begin: str | None, finish
     return {
         "grace_seconds": parse_duration(grace, "--grace") // 1000,
         "runtime_max_ms": parse_duration(max_runtime, "--max-runtime") if max_runtime else None,
-        "begin_at": begin,
-        "finish_by": finish_by,
+        "begin_at": parse_instant(begin, "--begin"),
+        "finish_by": parse_instant(finish_by, "--finish-by"),
     }
 
 

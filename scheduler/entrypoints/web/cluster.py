@@ -30,7 +30,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
         moments = pages.moments()
         view = service.views.cluster(visitor.caller, moments.now)
         shown = QUEUE_SHOWN_MAX if queue == "all" else QUEUE_SHOWN
-        verdicts = service.views.verdicts(visitor.caller, moments.now, limit=VERDICTS_SHOWN)
+        verdicts = service.views.verdicts(visitor.caller, limit=VERDICTS_SHOWN)
         return pages.render(
             request,
             "cluster.html",

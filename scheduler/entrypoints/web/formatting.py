@@ -8,9 +8,8 @@ import re
 from markupsafe import Markup, escape
 
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
-from scheduler.domain.wording import agreeing
+from scheduler.domain.wording import THIN_SPACE, agreeing
 
-THIN_SPACE = "\u202f"
 MINUS = "\u2212"
 DASH = "–"
 

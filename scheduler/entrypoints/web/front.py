@@ -37,7 +37,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             states=states_of(view),
             map=gpu_map(view.nodes, ColourBy.UTILISATION),
             queue=service.views.queue(DOORKEEPER, now, limit=_QUEUE_SHOWN),
-            verdicts=service.views.verdicts(DOORKEEPER, now, limit=_VERDICTS_SHOWN),
+            verdicts=service.views.verdicts(DOORKEEPER, limit=_VERDICTS_SHOWN),
             standings=standing_views(service.world, now)[:_PEOPLE_SHOWN],
         )
 

@@ -174,11 +174,8 @@ class Views:
             for workload, view in zip(known, views, strict=True)
         )
 
-    def verdicts(
-        self, caller: Caller, now: Instant, *, after_seq: int = 0, limit: int = 50
-    ) -> tuple[VerdictView, ...]:
+    def verdicts(self, caller: Caller, *, after_seq: int = 0, limit: int = 50) -> tuple[VerdictView, ...]:
         """As they fell, newest first; an engineer sees those on their own work."""
-        del now
         with self._store.reading() as books:
             found = books.verdicts.recent(after_seq=after_seq, limit=limit)
             seen = []

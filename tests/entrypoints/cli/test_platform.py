@@ -136,7 +136,8 @@ def test_where_nothing_can_be_drawn_over_the_cluster_is_shown_once(
 def test_nodes_have_a_sign_for_each_gpu(allot: Allot) -> None:
     lines = allot("nodes").out.splitlines()
     assert lines[1].split() == ["node-0", "H100", "8", "8", "0", "········"]
-    assert len(lines) == 5
+    assert len(lines) == 6
+    assert lines[-1] == "█ busy  ▓ light  ▒ idle  ▪ taken  · free  ○ outside  × drained  ? unknown"
 
 
 def test_a_node_that_takes_no_work_says_which_taints_keep_it_out(allot: Allot, service: Service) -> None:
@@ -150,7 +151,7 @@ def test_a_node_that_takes_no_work_says_which_taints_keep_it_out(allot: Allot, s
     lines = allot("nodes").out.splitlines()
     assert lines[1].split() == ["node-0", "H100", "8", "drained", "0", "××××××××"]
     assert lines[2].strip() == "Takes no work: sku=gpu:NoSchedule, x:NoExecute"
-    assert len(lines) == 6
+    assert len(lines) == 7
 
 
 def test_an_empty_queue_says_so(allot: Allot) -> None:

@@ -166,3 +166,15 @@ def test_instants_in_a_quote_s_sentences_are_told_as_people_read_them(capsys: py
     )
     told = capsys.readouterr().out.splitlines()[1:3]
     assert told == ["Before 2026-11-23 08:16 UTC it stops nobody.", "Beyond the guard until 2026-11-24 00:00 UTC."]
+
+
+@pytest.mark.parametrize("option", ["--begin", "--finish-by"])
+@pytest.mark.parametrize("text", ["2026-11-21T20:00:00", "22:00", "tomorrow"])
+def test_an_instant_without_its_offset_is_refused_in_the_name_of_the_option(
+    allot: Allot, service: Service, option: str, text: str
+) -> None:
+    refused = allot(*QUOTE, option, text)
+    assert refused.code == 2
+    assert option in refused.err
+    assert "with its offset from UTC" in refused.err
+    assert "begin_at" not in refused.err

@@ -34,7 +34,7 @@ def verdicts(
     after_seq: Annotated[int, Query(ge=0, lt=2**63, description="Only those that fell after this one.")] = 0,
     limit: Limit = 50,
 ) -> Response:
-    return answers.page(asked.service.views.verdicts(asked.caller, asked.now, after_seq=after_seq, limit=limit))
+    return answers.page(asked.service.views.verdicts(asked.caller, after_seq=after_seq, limit=limit))
 
 
 @router.get(
