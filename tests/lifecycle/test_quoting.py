@@ -172,6 +172,8 @@ def test_elastic_work_is_quoted_with_as_many_pods_as_can_be_paid_for(company: Co
     company.grant("ada", 7)
     found = quoted(company, pods=4, min_pods=1, pod=replace(job_spec().pod, gpus=1))
     assert (found.starts_now, found.asked, found.held) == (True, 8 * MS_PER_HOUR, 6 * MS_PER_HOUR)
+    assert found.held_pods == 3
+    assert quoted(company, pods=2).held_pods is None, "what is not elastic starts with all of its pods"
     assert [payer.quantity for payer in found.payers] == [6 * MS_PER_HOUR]
 
 

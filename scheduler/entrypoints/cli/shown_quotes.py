@@ -30,7 +30,7 @@ def show_quote(found: dict[str, Any], verdict: str = "") -> None:
         (
             ("starts", band(found)),
             ("charged", f"{hours_of(found, 'asked')} for {_all_of_it(found)} on {found['gpu_class']}"),
-            ("held at start", hours_of(found, "held") + (" by each index" if found["indexes"] > 1 else "")),
+            ("held at start", _held(found)),
             ("paid with", "; ".join(map(_payer, found["payers"])) or _nobody(found)),
             ("available", _available(found)),
             ("money", money(found, found["currency"])),
@@ -73,6 +73,14 @@ def band(found: dict[str, Any]) -> str:
 
 def money(found: dict[str, Any], currency: str) -> str:
     return "no price is known" if found["cost"] is None else f"{found['cost']} {currency}"
+
+
+def _held(found: dict[str, Any]) -> str:
+    """By each index, and how many of these there are at once; of elastic work for how many pods."""
+    of_pods = f" for {counted(found['held_pods'], 'pod')}" if found["held_pods"] is not None else ""
+    by_each = " by each index" if found["indexes"] > 1 else ""
+    together = f", {found['at_once']:,} of them at once" if by_each and found["at_once"] is not None else ""
+    return hours_of(found, "held") + of_pods + by_each + together
 
 
 def _all_of_it(found: dict[str, Any]) -> str:

@@ -54,7 +54,8 @@ class QuoteView:
     what else is said is said of `gpu_class`, the one that has room by the end of the band.
 
     `asked` is what its whole time limit is charged, that of all `indexes` together. `held` is what is held when it starts,
-    by each index of its own: of elastic work for as many pods as can be paid for, and nothing where it starts unfunded.
+    by each index of its own, of which `at_once` may run together (None: any number): of elastic work for the `held_pods`
+    that can be paid for (None of any other), and nothing where it starts unfunded.
     `available` is what the allowances that may pay have together, other units at what they buy, and `overdraft` how much of
     that policy lets them go below zero; `payers` are those that would be held from, nobody where it would not be paid.
     Inside the booking `booking_id` it costs nothing: that is charged for its GPUs.
@@ -87,4 +88,6 @@ class QuoteView:
     warning: str = ""
     confirmation: str = ""
     indexes: int = 1
+    at_once: int | None = None
+    held_pods: int | None = None
     booking_id: str = ""

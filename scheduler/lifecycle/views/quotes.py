@@ -66,6 +66,7 @@ def quote_view(
     all."""
     workload = new_workload(spec, owner, workload_id=ASKED_ABOUT, namespace="", now=now)
     found = _quote(world, state, terms.held_back(workload), now, indexes=terms.array_count or 1)
+    found = replace(found, at_once=terms.at_once)
     asks = None if terms.is_confirmed else confirmation_needed(world, spec, terms.asked_for, owner, now)
     return found if asks is None else replace(found, confirmation=f"It takes a confirmation (--yes): {asks.message}.")
 
@@ -86,7 +87,7 @@ def _quote(world: World, state: State, workload: Workload, now: Instant, *, inde
     chosen = next(each for each in classes if each.gpu_class == found.gpu_class)
     gpu_class = found.gpu_class
     ordered = _ordered(world, workload, gpu_class, now)
-    need = _need(world, workload, gpu_class, ordered, now)
+    held_pods, need = _need(world, workload, gpu_class, ordered, now)
     shares = fund(ordered, need)
     is_paid_for = found.booking_id is not None
     is_held = not is_paid_for and not (found.starts_now and isinstance(shares, Shortfall))
@@ -112,6 +113,7 @@ def _quote(world: World, state: State, workload: Workload, now: Instant, *, inde
         classes=classes,
         warning=sentence_named(world, found.warning.reason, found.warning.evidence) if found.warning else "",
         indexes=indexes,
+        held_pods=held_pods if is_held and workload.spec.min_pods is not None else None,
         booking_id=found.booking_id or "",
     )
 
@@ -205,8 +207,8 @@ def _ordered(world: World, workload: Workload, gpu_class: GpuClassName, now: Ins
 
 def _need(
     world: World, workload: Workload, gpu_class: GpuClassName, ordered: Sequence[AllowanceBalance], now: Instant
-) -> Need:
-    """What is held when it starts: with as many of its pods as can be paid for, its fewest where none can."""
+) -> tuple[int, Need]:
+    """Of how many of its pods, and what is held when it starts: as many as can be paid for, its fewest where none can."""
     policy, spec = world.require_policy(), workload.spec
     charged = terms_for(policy, world.prices_at(now), spec, gpu_class, workload.team)
     priority_class = policy.priority_classes[spec.priority_class]
@@ -216,7 +218,8 @@ def _need(
 
     more = range(spec.pods_at_least + 1, spec.pods + 1)
     unpaid = bisect_left(more, True, key=lambda pods: isinstance(fund(ordered, of(pods)), Shortfall))
-    return of(spec.pods_at_least + unpaid)
+    held_pods = spec.pods_at_least + unpaid
+    return held_pods, of(held_pods)
 
 
 def _payers(

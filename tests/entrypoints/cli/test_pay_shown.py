@@ -1,12 +1,16 @@
 """How a quote names what pay pays at the terms of its grant, beside what is charged in standard time."""
 
+from typing import Any
+
 import pytest
 
 from scheduler.entrypoints.cli.shown_quotes import show_quote
 
 PAYER = {"shown": "1.0 h", "name": "Compensation, of Ada", "terms": "for 2.0 h at the terms of its grant"}
-QUOTE = {
+QUOTE: dict[str, Any] = {
     "indexes": 1,
+    "at_once": None,
+    "held_pods": None,
     "booking_id": "",
     "starts_now": True,
     "gpu_class": "H100",

@@ -91,9 +91,15 @@ def test_a_quote_of_an_array_tells_what_all_of_it_costs_and_what_each_index_hold
     decided(service)
     lines = [line.split(maxsplit=1) for line in allot(*QUOTE, "--array", "20%4").out.splitlines()]
     assert ["charged", "160.0 h for the whole time limit of 20 indexes on H100"] in lines
-    assert any(line == ["held", "at start  8.0 h by each index"] for line in lines)
+    assert any(line == ["held", "at start  8.0 h by each index, 4 of them at once"] for line in lines)
     asked = allot(*QUOTE, "--array", "20%4", "--json").json
     assert (asked["indexes"], asked["asked_hours"], asked["held_hours"]) == (20, "160.0", "8.0")
+
+
+def test_a_quote_of_elastic_work_says_for_how_many_pods_hours_are_held(allot: Allot, service: Service) -> None:
+    decided(service)
+    lines = allot(*QUOTE[:-1], "2", "--pods", "4", "--min-pods", "1").out.splitlines()
+    assert any(line.split() == ["held", "at", "start", "8.0", "h", "for", "4", "pods"] for line in lines), lines
 
 
 def test_an_array_of_which_only_some_can_be_paid_says_so(allot: Allot, service: Service) -> None:
@@ -160,6 +166,8 @@ def test_instants_in_a_quote_s_sentences_are_told_as_people_read_them(capsys: py
             "sooner": [],
             "classes": [],
             "indexes": 1,
+            "at_once": None,
+            "held_pods": None,
             "booking_id": "",
             **hours,
         }
