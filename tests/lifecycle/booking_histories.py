@@ -28,6 +28,8 @@ from tests.lifecycle.test_beyond_bookings import cycle
 from tests.lifecycle.test_bookings import shown
 
 NODES = tuple(NodeName(f"n{number}") for number in range(3))
+CPU_ONLY = NodeName("cpu")
+"""Never lost: where no node is known at all, nothing was reported yet."""
 GIVEN_UP_S = 330
 """So long after a node died its pods are known to have ended then."""
 
@@ -66,6 +68,7 @@ class History:
         world = self.company.world
         sound = next(iter(world.nodes.values()))
         self.nodes = {name: replace(sound, name=name) for name in NODES}
+        self.nodes[CPU_ONLY] = replace(sound, name=CPU_ONLY, gpu_class=None, gpus=0)
         self._put_nodes()
         self.census = Census(self.company.store, world, self.company.now)
         self.census.run(self.company.now)
@@ -91,12 +94,16 @@ class History:
                 continue
             self.fees.setdefault(booking.id, fee)
 
-    def change_node(self, name: NodeName, becomes: str) -> None:
+    def change_nodes(self, names: list[NodeName], becomes: str) -> None:
+        for name in names:
+            self._change_node(name, becomes)
+
+    def _change_node(self, name: NodeName, becomes: str) -> None:
         """Where it goes or dies its work ends, which is known later; until then it does not come back."""
         here = [runs for runs in self.running if runs.node == name]
         if any(runs.is_dying for runs in here):
             return
-        sound = replace(self.company.world.nodes.get(name) or _any(self.nodes), name=name, gpus=4, accepts_work=True)
+        sound = Node(name, H100, 4, 64_000, 512_000, labels={"gpu": "h100"})
         in_use = sum(runs.gpus for runs in here)
         self.nodes[name] = {
             "sound": sound,
@@ -234,10 +241,6 @@ class History:
     def _put_nodes(self) -> None:
         for name, node in self.nodes.items():
             self.company.world.put_node(name, node)
-
-
-def _any(nodes: dict[NodeName, Node | None]) -> Node:
-    return next((node for node in nodes.values() if node is not None), Node(NODES[0], H100, 4, 64_000, 512_000))
 
 
 def _is_active(booking: Attempt, now: Instant) -> bool:

@@ -123,6 +123,7 @@ def test_a_booking_begins_with_as_many_gpus_as_there_are(company: Company, of_th
     pass_time(company, 1)
 
     assert company.workload(of_three.id).state is WorkloadState.RUNNING
+    assert shown(company, of_three).notice.startswith("Not kept: 2 × h100 on n0 are lost")
     assert stands_on(company, of_three) == {"n0": 1, "n1": 2}
     pass_time(company, 2)
     assert shown(company, of_three).charged == 4 * 2 * MS_PER_HOUR

@@ -15,7 +15,7 @@ from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.charge import charged_up_to, gpu_ms_of
 from scheduler.lifecycle.running.free_ahead import Had, as_known, as_left_by, booked_here
-from scheduler.lifecycle.running.rebooking import begin_where_free, is_at_risk, is_lost, is_shaken, keep_booking
+from scheduler.lifecycle.running.rebooking import begin_where_free, is_at_risk, is_shaken, keep_booking, lacking
 from scheduler.lifecycle.running.renew import charge_until
 from scheduler.lifecycle.writing.batch import Batch
 
@@ -54,11 +54,13 @@ def pass_booking(batch: Batch, attempt: Attempt) -> None:
     if attempt.started_at is None and attempt.booked_until <= batch.now:
         _miss(batch, workload, attempt, "neither this service nor its cluster was there to start anything")
         return
-    if attempt.started_at is None and is_lost(batch, attempt):
+    if attempt.started_at is None and lacking(batch, attempt) == attempt.gpus:
         _end(batch, workload, attempt, batch.now, WorkloadState.CANCELLED, Reason.BOOKING_AT_RISK)
         return
     if attempt.started_at is None:
         attempt = _start(batch, workload, begin_where_free(batch, attempt))
+        if lacking(batch, attempt):  # that it runs is not all that its owner is to know
+            attempt = keep_booking(batch, attempt)
         workload = batch.workload(workload.id) or workload
     if attempt.booked_until > batch.now:
         _follow_nodes(batch, attempt, max(attempt.launched_at, whole_second(batch.now)))

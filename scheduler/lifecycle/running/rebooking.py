@@ -95,10 +95,9 @@ def begin_where_free(batch: Batch, booking: Attempt) -> Attempt:
     return moved
 
 
-def is_lost(batch: Batch, booking: Attempt) -> bool:
-    """Whether it would begin with nothing: none of its nodes has a GPU for it, and no others have room."""
-    lost = _lost(batch.world, as_left_by(batch), booking, batch.now)
-    return sum(lost.values()) == booking.gpus
+def lacking(batch: Batch, booking: Attempt) -> int:
+    """How many of its GPUs its nodes have not for it."""
+    return sum(_lost(batch.world, as_left_by(batch), booking, batch.now).values())
 
 
 def _elsewhere(world: World, on_node: OnNode, booking: Attempt, now: Instant) -> Placement | None:
