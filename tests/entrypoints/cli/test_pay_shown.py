@@ -13,6 +13,8 @@ QUOTE: dict[str, Any] = {
     "held_pods": None,
     "booking_id": "",
     "starts_now": True,
+    "sentence": "",
+    "next_step": "",
     "gpu_class": "H100",
     "asked_ms": 7_200_000,
     "held_ms": 7_200_000,
