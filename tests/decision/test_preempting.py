@@ -10,12 +10,13 @@ from scheduler.decision.preempting import preemption
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.cluster import Placement
-from scheduler.domain.policy import BorrowWithinCohort, PriorityClass, ReclaimWithinCohort, WithinPool
+from scheduler.domain.policy import BorrowWithinCohort, PriorityClass, Quota, ReclaimWithinCohort, WithinPool
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import Instant, NodeName, PerMille, PriorityClassName, WorkloadId
+from scheduler.domain.units import Instant, NodeName, PerMille, PoolName, PriorityClassName, WorkloadId
 from scheduler.domain.workloads import AttemptState
 from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
+    A100,
     H100,
     NOW,
     SPARE,
@@ -147,6 +148,25 @@ def test_what_is_stopping_already_is_waited_for() -> None:
     plan = decide(snapshot(nodes(node("n1")), [workload("u", gpus=4, priority_class=URGENT)], attempts=running))
 
     assert (victims(plan), reasons(plan)) == ({}, {"u": Reason.RESOURCES})
+
+
+def test_a_reservation_lapses_when_policy_has_its_priority_class_or_gpu_class_no_more() -> None:
+    """Its victims have ended meanwhile: it is judged anew, and not launched on terms that nobody knows."""
+    low = attempt("low", "n1", gpus=8, priority_class=SPARE)
+    world = snapshot(nodes(node("n1")), [workload("w", gpus=8, priority_class=URGENT)], attempts=[low])
+    world = ended(recorded(world, decide(world)))
+    without_gpus = replace(world.policy, gpu_classes={})
+    for changed, reason in (
+        (policy(classes=[SPARE]), Reason.NO_PRIORITY_CLASS),
+        (
+            replace(without_gpus, pools={PoolName("red"): pool("red", quotas={A100: Quota(A100, 8)})}),
+            Reason.NOT_OFFERED,
+        ),
+    ):
+        later = replace(world, policy=changed)
+        plan = decide(later)
+        assert (plan.launches, plan.lapsed) == ((), ("w",))
+        assert reasons(decide(recorded(later, plan)))["w"] is reason
 
 
 def test_a_reservation_lapses_at_its_end_or_when_its_node_is_gone() -> None:

@@ -31,8 +31,11 @@ def serve_reservations(index: Index, starts: Starts) -> list[WorkloadId]:
 
 
 def _has_lapsed(index: Index, workload: Workload, reservation: Reservation) -> bool:
-    """Whether its time is up, or its nodes are lost to it. The place of a move waits for it as long as it is whole."""
+    """Whether its time is up, its nodes are lost to it, or policy has its classes no more. The place of a move waits for it
+    as long as it is whole."""
     gpu_class, placement = reservation.gpu_class, reservation.placement
+    if not index.policy.has_classes_of(workload.spec.priority_class, (gpu_class,)):
+        return True
     if not index.capacity.may_stand(gpu_class, placement, index.lines.shape(workload.spec)):
         return True
     if reservation.is_move:
