@@ -36,7 +36,7 @@ async def deploy(plane: ControlPlane, generator: Generator, scratch: Path) -> Ku
     """The managed namespace, the accounts and their rights, and a node per cohort that covers its quotas."""
     for name in (ACCOUNT_NAMESPACE, "allot-agents"):
         _kubectl(plane, "create", "namespace", name)
-    for folder in ("observer", "managing"):
+    for folder in ("observer", "managing", "claiming"):
         _kubectl(plane, "apply", "-k", str(MANIFESTS / folder))
     _kubectl(plane, "apply", "-f", str(MANIFESTS / "base" / "account.yaml"))
     _kubectl(plane, "apply", "-k", str(_namespace(scratch / "namespace")))

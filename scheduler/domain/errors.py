@@ -104,6 +104,7 @@ class RefusalCode(StrEnum):
     UNKNOWN_ROW = "unknown-row"
     CLUSTER_UNAVAILABLE = "cluster-unavailable"
     CLUSTER_TOO_OLD = "cluster-too-old"
+    NAMESPACE_CLAIMED = "namespace-claimed"
     KUBECONFIG_MISSING = "kubeconfig-missing"
     KUBECONFIG_INVALID = "kubeconfig-invalid"
     DEV_CLUSTER_UNAVAILABLE = "dev-cluster-unavailable"

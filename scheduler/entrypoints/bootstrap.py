@@ -31,6 +31,8 @@ from scheduler.ports import Clock, Cluster, Ids, Store
 
 log = logging.getLogger(__name__)
 
+_BOOKS_ID = "books_id"
+
 SYSTEM = Caller("system:bootstrap", frozenset({Role.OPERATOR, Role.PEOPLE, Role.FINANCE}))
 
 
@@ -50,6 +52,7 @@ def build(
     A cluster that was asked for and cannot be had is never replaced by a simulated one.
     """
     require_sensors(settings)
+    ids = ids or RandomIds()
     store = store if store is not None else open_store(_with_folder(settings.database), claim=claim)
     simulation: Simulation | None = None
     if cluster is None and settings.cluster is ClusterKind.SIMULATED:
@@ -57,13 +60,13 @@ def build(
         clock, cluster = simulation.clock, simulation.cluster
     clock = clock if clock is not None else SystemClock()
     if cluster is None:
-        cluster = _kubernetes(settings, clock)
+        cluster = _kubernetes(settings, clock, id_of_books(store, ids))
     service = Service(
         settings=settings,
         store=store,
         clock=clock,
         cluster=cluster,
-        ids=ids or RandomIds(),
+        ids=ids,
         simulation=simulation,
         publisher=publisher_for(settings, store, clock),
     )
@@ -92,10 +95,21 @@ def _with_folder(database: str) -> str:
     return database
 
 
-def _kubernetes(settings: Settings, clock: Clock) -> Cluster:
+def _kubernetes(settings: Settings, clock: Clock, books: str) -> Cluster:
     # The embedded default need not wait for the client of a cluster that it does not use.
-    opened: Cluster = import_module("scheduler.entrypoints.real_cluster").open_cluster(settings, clock)
+    opened: Cluster = import_module("scheduler.entrypoints.real_cluster").open_cluster(settings, clock, books)
     return opened
+
+
+def id_of_books(store: Store, ids: Ids) -> str:
+    """By which a service knows its own claims again after a restart: made once, and kept by a backup."""
+    with store.reading() as books:
+        known = books.control.setting(_BOOKS_ID)
+    if known is None:
+        known = ids.new("books")
+        with store.writing() as books:
+            books.control.put_setting(_BOOKS_ID, known)
+    return known
 
 
 def _prepare(service: Service, policy_reader: Callable[[str, str], Policy]) -> None:

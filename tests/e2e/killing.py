@@ -19,10 +19,11 @@ from pathlib import Path
 import httpx
 
 from scheduler.adapters.clock import SystemClock
+from scheduler.adapters.ids import RandomIds
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.actions import Action, ActionOutcome
 from scheduler.domain.observations import ClusterChanges
-from scheduler.entrypoints.bootstrap import build
+from scheduler.entrypoints.bootstrap import build, id_of_books
 from scheduler.entrypoints.cli import main
 from scheduler.entrypoints.cli.server import read_settings, run
 from scheduler.entrypoints.real_cluster import open_cluster
@@ -95,9 +96,9 @@ def live(options: dict[str, str], log: Path, death: Death) -> None:
         main()
         return
     settings, points = read_settings(dict(options)), _Points(death)
-    store = MortalStore(open_store(settings.database), points)
-    cluster = _MortalCluster(open_cluster(settings, SystemClock()), points)
-    asyncio.run(run(build(settings, store=store, cluster=cluster)))
+    store = open_store(settings.database)
+    cluster = _MortalCluster(open_cluster(settings, SystemClock(), id_of_books(store, RandomIds())), points)
+    asyncio.run(run(build(settings, store=MortalStore(store, points), cluster=cluster)))
 
 
 def _write_into(log: Path) -> None:

@@ -28,7 +28,7 @@ async def managed(
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in ("allot-system", "allot-agents"):
             kubectl("apply", "-f", "-", stdin=yaml.safe_dump(namespace_named(name)))
-        for folder in ("observer", "managing"):
+        for folder in ("observer", "managing", "claiming"):
             kubectl("apply", "-k", str(MANIFESTS / folder))
         kubectl("apply", "-f", str(MANIFESTS / "base" / "account.yaml"))
     for file in ("namespace.yaml", "writer.yaml"):

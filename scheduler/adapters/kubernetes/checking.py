@@ -8,6 +8,7 @@ from typing import Final
 
 import orjson
 
+from scheduler.adapters.kubernetes.claiming import SYSTEM_NAMESPACE
 from scheduler.adapters.kubernetes.connection import Connection
 from scheduler.adapters.kubernetes.names import MANAGED_NAMESPACE, RawObject
 from scheduler.adapters.kubernetes.watching import refused
@@ -78,7 +79,10 @@ def rights_needed(namespaces: Iterable[str], *, is_observer: bool) -> tuple[Righ
         for resource, group, verbs in (("jobs", "batch", ("get",)), *_WRITTEN)
         for verb in verbs
     ]
-    return (*reading, lease, *writing)
+    claiming = [
+        Right(verb, "leases", "coordination.k8s.io", SYSTEM_NAMESPACE) for verb in ("get", "create", "update")
+    ]
+    return (*reading, lease, *writing, *claiming)
 
 
 async def check_version(connection: Connection) -> str:

@@ -13,6 +13,7 @@ from scheduler.adapters.kubernetes.checking import (
     labelled_namespaces,
     own_username,
 )
+from scheduler.adapters.kubernetes.claiming import Claimant, Claims, ClaimTiming
 from scheduler.adapters.kubernetes.connection import Connection, ConnectionLimits
 from scheduler.adapters.kubernetes.credentials import Credentials
 from scheduler.adapters.kubernetes.manifests import SandboxShape
@@ -30,12 +31,14 @@ from scheduler.domain.units import GpuClassName, Instant, JobUid
 class ClusterSettings:
     """`namespaces` None manages those labelled `allot.dev/managed=true`. An observer has no right to write.
 
-    `instance` names this process in Events.
+    `instance` names this process in Events. `claimant` is who claims the managed namespaces; None claims none.
     """
 
     namespaces: tuple[str, ...] | None = None
     is_observer: bool = False
     instance: str = "allot"
+    claimant: Claimant | None = None
+    claiming: ClaimTiming = ClaimTiming()
     sandbox: SandboxShape = SandboxShape()
     finished_jobs_kept_seconds: int = 86_400
     limits: ConnectionLimits = ConnectionLimits()
@@ -75,6 +78,9 @@ class KubernetesCluster:
         self._session: _Session | None = None
         self._is_first = True
         self._changed = asyncio.Event()
+        claimant = None if settings.is_observer else settings.claimant
+        self._claims = Claims(claimant, now, settings.claiming) if claimant is not None else None
+        self._keeping: asyncio.Task[None] | None = None
 
     @property
     def is_simulated(self) -> bool:
@@ -82,8 +88,9 @@ class KubernetesCluster:
 
     @property
     def is_reachable(self) -> bool:
-        """False while a watch is broken: what was reported may be out of date, and nothing ended unconfirmed."""
-        return self._session is not None and self._session.observer.is_reachable
+        """False while a watch is broken: what was reported may be out of date, and nothing ended unconfirmed. So it may be
+        where another service has our namespaces."""
+        return self._session is not None and self._session.observer.is_reachable and self._may_write
 
     async def start(self) -> None:
         """See the port."""
@@ -91,20 +98,30 @@ class KubernetesCluster:
         await connection.open()
         try:
             await check_version(connection)
+            if self._claims is not None:
+                await self._claims.take(connection, await self._managed(connection))
             session = self._make(connection, await own_username(connection))
             await session.observer.start(opens_gates=not self._settings.is_observer)
         except BaseException:
             await connection.close()
             raise
         self._session = session
+        if self._claims is not None:
+            renewing = self._claims.keep(connection, lambda: session.mirror.managed_namespaces)
+            self._keeping = asyncio.create_task(renewing, name="keep claims")
         self._is_first = True
         self._changed.set()
 
     async def close(self) -> None:
         session, self._session = self._session, None
-        if session is not None:
-            await session.observer.close()
-            await session.connection.close()
+        if session is None:
+            return
+        await session.observer.close()
+        if self._claims is not None and self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+            await self._claims.give_back(session.connection)
+        await session.connection.close()
 
     def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         if classes == self._classes:
@@ -129,14 +146,17 @@ class KubernetesCluster:
     async def check(self) -> ClusterCheck:
         """For `allot doctor`. Raises Unavailable where the cluster does not answer."""
         async with Connection(self._credentials(), self._jitter, self._settings.limits) as connection:
-            namespaces = self._settings.namespaces
-            if namespaces is None:
-                namespaces = await labelled_namespaces(connection)
-            return await check_cluster(connection, namespaces, is_observer=self._settings.is_observer)
+            managed = await self._managed(connection)
+            return await check_cluster(connection, managed, is_observer=self._settings.is_observer)
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:
-        """See the port. A later relist shows as the differences that it found, so that nothing is told twice."""
+        """See the port. A later relist shows as the differences that it found, so that nothing is told twice.
+
+        Raises Unavailable (`namespace-claimed`) where another service has a namespace of ours.
+        """
         session = self._session
+        if self._claims is not None and self._claims.lost is not None:
+            raise self._claims.lost
         if session is None:
             await asyncio.sleep(timeout_seconds)
             return ClusterChanges()
@@ -163,7 +183,19 @@ class KubernetesCluster:
             return [ActionOutcome(action, ActionResult.REFUSED, "observing only") for action in actions]
         if session is None:
             return [ActionOutcome(action, ActionResult.RETRY, "not connected") for action in actions]
+        if not self._may_write:
+            return [
+                ActionOutcome(action, ActionResult.RETRY, "the namespace is not surely ours") for action in actions
+            ]
         return await Batch(session.writer, actions, self._jitter).carry_out(self._settings.limits.connections)
+
+    @property
+    def _may_write(self) -> bool:
+        return self._claims is None or self._claims.may_write
+
+    async def _managed(self, connection: Connection) -> tuple[str, ...]:
+        fixed = self._settings.namespaces
+        return fixed if fixed is not None else await labelled_namespaces(connection)
 
     def _make(self, connection: Connection, username: str) -> _Session:
         settings = self._settings

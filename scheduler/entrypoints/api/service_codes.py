@@ -48,6 +48,13 @@ SERVICE_CODES: dict[RefusalCode, CodeText] = {
         "Kubernetes 1.36 or later is needed.",
         "Upgrade the cluster.",
     ),
+    _C.NAMESPACE_CLAIMED: CodeText(
+        503,
+        "Another allot manages a namespace of this one",
+        "A service with other books has claimed it, and this one launches and stops nothing meanwhile: two would undo each "
+        "other's launches, and each would charge its own.",
+        "Operators: stop the other; the Lease `allot.NAMESPACE` in `allot-system` names it. Or look on (`--observe`).",
+    ),
     _C.KUBECONFIG_MISSING: CodeText(
         503,
         "No kubeconfig was found",
