@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from scheduler.decision.keeping.ahead import RoomAhead, Rows
+from scheduler.decision.keeping.ahead import RoomAhead
 from scheduler.decision.keeping.backfill import Backfill
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.booked import Booked
@@ -21,6 +21,7 @@ from scheduler.decision.placing.freed import freed_by
 from scheduler.decision.placing.running import Bucket
 from scheduler.decision.plan import Launch, Victim
 from scheduler.decision.preempting.candidates import Candidate, Candidates
+from scheduler.decision.preempting.node_room import NodeRoom
 from scheduler.decision.preempting.outlook import Outlook, preemptor_of
 from scheduler.decision.preempting.victims import Rule, Way
 from scheduler.domain.cluster import Placement
@@ -62,6 +63,7 @@ def find_victims(
     """
     index = outlook.index
     tried: tuple[GpuClassName, list[tuple[Rule, Bucket]]] | None = None
+    others: list[tuple[_Search, Candidates]] = []
     for gpu_class, way in outlook.ways(lane, line.priority):
         preemptor = preemptor_of(index, lane, line.priority, gpu_class)
         sources = [
@@ -85,6 +87,14 @@ def find_victims(
             if index.bookings.of_class(gpu_class):
                 search.look_ahead(kept_until((each.attempt for each in candidates.everybody()), index.now))
             found = search.run(candidates, line)
+        if found is not None:
+            return found
+        if search.may_others_help:
+            others.append((search, candidates))
+    for search, candidates in others:
+        with search.quotas_restored():
+            search.look_ahead(search.starts_by)
+            found = search.run_by_node(candidates, line)
         if found is not None:
             return found
     return None
@@ -125,15 +135,18 @@ class _Search:
         self._table = index.capacity.table(gpu_class)
         self._row = self._table.row(lane.key.shape)
         self._given_back: dict[PoolName, int] = {}
+        self.may_others_help = False
+        """Whether somebody was passed over, whose pool had given back all that it had borrowed."""
         self.look_ahead(index.now)
 
     def look_ahead(self, starts_by: Instant) -> None:
         """See the room that is left for it beside bookings, were it to start then at the latest. Nobody is taken yet."""
+        self.starts_by = starts_by
         self._kept = self._backfill.kept(self._gpu_class, self._spec, starts_by)
         self._room = RoomAhead(self._table, self._kept)
         self._asked = self._room.asked(self._spec.pod)
         self._tally = self._table.tally(self._row, self._room.counts(self._row, self._room.rows))
-        self._nodes: dict[int, _NodeRoom] = {}
+        self._nodes: dict[int, NodeRoom] = {}
         """Those that somebody taken was on."""
 
     @contextmanager
@@ -169,6 +182,27 @@ class _Search:
         whole = {candidate.attempt.id for candidate in stopped}
         given = self._given_reduced([each for each in given if each.attempt.id not in whole])
         return self._found([*given, *(_whole(each, taken) for each in stopped)], line)
+
+    def run_by_node(self, candidates: Candidates, line: Line) -> Found | None:
+        """Where those who come first have given back all that their pools had borrowed, and it helped nobody: of each node
+        only those who make room there. Of them, too, who is elastic gives back what is above its minimum, if that is
+        enough."""
+        by_size = sorted(candidates.in_order(), key=lambda each: each.attempt.gpus)
+        found = self._who_make_room(by_size) or self._who_make_room(by_size[::-1])
+        given: list[Candidate] = []
+        for candidate in [each for each in found.values() if each.attempt.surplus]:
+            spared = candidate._replace(gives_back=candidate.attempt.surplus)
+            self._take(candidate, -1)
+            self._take(spared)
+            if self.fits():
+                given.append(spared)
+            else:
+                self._take(spared, -1)
+                self._take(candidate)
+        shrunk = {each.attempt.id for each in given}
+        stopped = self._reduced([each for each in candidates.in_order() if each.attempt.id in found.keys() - shrunk])
+        given = self._given_reduced(given)
+        return self._found([*given, *stopped], line) if found else None
 
     def _surplus_taken(self, elastic: Iterable[Candidate]) -> list[Candidate]:
         """Of one after the other what is above its minimum, until the preemptor fits; of another pool only what that
@@ -217,14 +251,46 @@ class _Search:
         chosen: list[Candidate] = []
         for tried, candidate in enumerate(in_order):
             if tried == _TRIED_FIRST and not self._could_fit(candidates):
+                self.may_others_help = False
                 return []
             if not self._is_still_borrowed(candidate):
+                self.may_others_help = True
                 continue
             self._take(candidate)
             chosen.append(candidate)
             if self.fits():
                 return chosen
         return []
+
+    def _who_make_room(self, in_order: list[Candidate]) -> dict[AttemptId, Candidate]:
+        """Enough of them, each with others of its node for another pod there; or, where only quota is lacking, in order."""
+        is_room_lacking = self._tally.pods < self._lane.key.pods
+        together: dict[int, list[Candidate]] = {}
+        for candidate in in_order:
+            for position, _ in freed_by(candidate.attempt, self._table):
+                together.setdefault(position if is_room_lacking else 0, []).append(candidate)
+        chosen: dict[AttemptId, Candidate] = {}
+        for position, there in together.items():
+            pods, taken = self._node(position).pods, dict[AttemptId, Candidate]()
+            for candidate in there:
+                key = candidate.attempt.id
+                if key in chosen or key in taken or not self._is_still_borrowed(candidate):
+                    continue
+                self._take(candidate)
+                taken[key] = candidate
+                if self.fits():
+                    return chosen | taken
+                if self._node(position).pods > pods:
+                    pods = self._node(position).pods
+                    chosen |= taken
+                    taken.clear()
+            self._put_back(taken.values())
+        self._put_back(chosen.values())
+        return {}
+
+    def _put_back(self, taken: Iterable[Candidate]) -> None:
+        for candidate in taken:
+            self._take(candidate, -1)
 
     def _reduced(self, chosen: list[Candidate]) -> list[Candidate]:
         """Put back, the last first, whom the preemptor fits without."""
@@ -252,11 +318,11 @@ class _Search:
         if attempt.is_funded:
             self._give_back(attempt.pool, sign * attempt.gpus)
 
-    def _node(self, position: int) -> "_NodeRoom":
+    def _node(self, position: int) -> NodeRoom:
         node = self._nodes.get(position)
         if node is None:
             asked = self._asked if self._table.takes_shape(self._row, position) else None
-            node = self._nodes[position] = _NodeRoom(self._room.rows[:, position].tolist(), asked)
+            node = self._nodes[position] = NodeRoom(self._room.rows[:, position].tolist(), asked)
         return node
 
     def _give_back(self, pool: PoolName, gpus: int) -> None:
@@ -282,27 +348,6 @@ class _Search:
             tuple(_victim(candidate, line) for candidate in victims),
             tuple(candidate.part for candidate in victims),
         )
-
-
-@dataclass(slots=True)
-class _NodeRoom:
-    """What would be available on one node, now and as bookings begin. In plain numbers: it is changed by one victim after
-    the other."""
-
-    room: list[int]
-    asked: Rows | None
-    """What one pod of the preemptor asks; None where it may not go there."""
-
-    def add(self, freed: Rows, sign: int) -> int:
-        """Take or put back what a victim would free. Returns how many pods more fit, or fewer where negative."""
-        before = self._pods()
-        self.room = [known + sign * each for known, each in zip(self.room, freed, strict=True)]
-        return self._pods() - before
-
-    def _pods(self) -> int:
-        if self.asked is None:
-            return 0
-        return max(0, min(left // each for left, each in zip(self.room, self.asked, strict=True) if each))
 
 
 def _victim(candidate: Candidate, line: Line) -> Victim:
