@@ -209,6 +209,8 @@ WRITING = {
     "sensing.meter.Meter._count": "a refused body",
     "sensing.meter.Meter._opened": "windows",
     "sensing.meter.Meter.accept_inventory": "an inventory",
+    "turning.catch_up": "hear of an outage",
+    "turning.turn_due": "roll over",
 }
 """The functions of `lifecycle/` that write, and the script in which each dies."""
 

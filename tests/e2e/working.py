@@ -7,7 +7,7 @@ from scheduler.decision.plan import Launch, Plan
 from scheduler.domain.cluster import Node, Placement, PodRequest
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.funding import FundingShare
-from scheduler.domain.observations import ObservedJob
+from scheduler.domain.observations import ObservedJob, PodPhase
 from scheduler.domain.people import Role
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import (
@@ -30,12 +30,14 @@ from scheduler.lifecycle.asking.booking import BookingWish
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.running.settle import end_attempt
 from scheduler.lifecycle.sensing.burning import BurnAlerts
+from scheduler.lifecycle.turning import catch_up
 from scheduler.lifecycle.writing.batch import changing
 from scheduler.metering.wire import inventory_json
 from tests.e2e.scripts import AGAIN, LOGGED, Script, nothing, who
 from tests.entrypoints.company import NOON, SYSTEM, engineer_id
 from tests.lifecycle.agents import WINDOW_MS, agent_of, body_of, inventory, window
 from tests.lifecycle.booked import Booked
+from tests.lifecycle.build import changes, job_seen, pod_seen
 
 _H100 = GpuClassName("H100")
 _NODE = NodeName("node-0")
@@ -212,6 +214,26 @@ def _broke(service: Service) -> None:
         end_attempt(batch, attempt, failed)
 
 
+def _unheard_of(service: Service) -> None:
+    """Her pod runs, and the cluster was not heard of since."""
+    _job(service)
+    workload = service.world.workloads[_hers(service)]
+    with changing(service.store, service.world, NOON) as batch:
+        attempt = batch.live_attempt(workload.id)
+        assert attempt is not None
+        batch.put_pod(PodRun(pod_seen(workload).uid, attempt.id, "hers-0", _NODE, 1, NOON))
+        batch.change_workload(workload, job_uid=job_seen(workload).uid)
+
+
+def _hear(service: Service) -> None:
+    """It ended half an hour later, of which the cluster tells in the next hour."""
+    workload = service.world.workloads[_hers(service)]
+    ended_at = Instant(NOON + MS_PER_HOUR // 2)
+    ended = pod_seen(workload, phase=PodPhase.SUCCEEDED, node=_NODE, started_at=NOON, finished_at=ended_at)
+    told = changes(job_seen(workload, is_complete=True), ended, is_relist=True)
+    catch_up(service.store, service.world, [told], Instant(NOON + MS_PER_HOUR), renews=True)
+
+
 def _judge(service: Service) -> None:
     service.periodic._judge_now(Instant(NOON + MS_PER_HOUR))
 
@@ -223,6 +245,7 @@ def _refuse(service: Service) -> None:
 WORKING: dict[str, Script] = {
     "judge a GPU's fault": Script(_broke, _judge),
     "extend": Script(_job, _extend),
+    "hear of an outage": Script(_unheard_of, _hear),
     "stop": Script(_sandbox, _stop),
     "resume a sandbox": Script(_stopped, _resume),
     "checkpoint": Script(_job, _checkpoint),
