@@ -213,14 +213,14 @@ class Cycle:
         world = self._world
         for outcome in inbox.outcomes:
             self._settle_call(outcome, now)
-        world.is_cluster_away = not self._cluster.is_reachable
-        if world.is_cluster_away:
+        world.rounds.is_cluster_away = not self._cluster.is_reachable
+        if world.rounds.is_cluster_away:
             postpone(world, now)
         seen = {uid: job for changes in inbox.changes for uid, job in changes.jobs.items()}
         jobs = jobs_with_room(world, seen) + new_jobs(world, seen.values())
         told = words_about_changes(world, (job for changes in inbox.changes for job in changes.jobs.values()))
         acts = self._rehearsal is None
-        if not world.is_cluster_away:
+        if not world.rounds.is_cluster_away:
             catch_up(self._store, world, inbox.changes, now, renews=acts)
         *first, last = inbox.pieces()
         for piece in first:
@@ -234,8 +234,10 @@ class Cycle:
                     enforce_limits(batch)
                 if world.policy is not None:
                     told += take_in_jobs(self._commands, batch, jobs[:TAKEN_IN_AT_ONCE])
-        if not world.is_cluster_away:
+        if not world.rounds.is_cluster_away:
             note_heard(world, inbox.changes, now)
+        if not world.in_flight:
+            world.gone_unheard.clear()
         if world.policy is not None:
             for start in range(TAKEN_IN_AT_ONCE, len(jobs), TAKEN_IN_AT_ONCE):
                 with changing(self._store, world, now) as batch:

@@ -57,12 +57,12 @@ def live_through(company: Company, history: list[Happens]) -> History:
     for after_s, (what, *told) in history:
         lived.pass_until(later(company.now, after_s))
         if what == "go_away":
-            company.world.is_cluster_away = not company.world.is_cluster_away
+            company.world.rounds.is_cluster_away = not company.world.rounds.is_cluster_away
         elif what != "pass":
             getattr(lived, str(what))(*told)
         lived.settle()
         assert_nothing_is_promised_twice(lived)
-    company.world.is_cluster_away = False
+    company.world.rounds.is_cluster_away = False
     lived.pass_until(later(NOON, 75 * HOUR))
     lived.settle()
     return lived

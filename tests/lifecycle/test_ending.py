@@ -332,3 +332,19 @@ def test_a_job_that_was_just_created_and_not_reported_yet_is_not_taken_for_delet
     look(company)
     assert company.workload(workload.id).state is WorkloadState.QUEUED
     assert company.world.awaited == {}
+
+
+def test_a_job_deleted_before_the_answer_to_its_creation_came_calls_its_work_off(company: Company) -> None:
+    company.grant("ada", 10)
+    workload = company.submit()
+    seen = job_seen(workload)
+    company.world.in_flight.add(workload.id)
+    company.see(changes(seen))
+    company.see(ClusterChanges(jobs={seen.uid: None}))
+    company.world.in_flight.discard(workload.id)
+    with company.changing() as batch:
+        created = CreateJob(company.workload(workload.id), CLASS)
+        note_outcome(batch, ActionOutcome(created, ActionResult.DONE, job_uid=seen.uid), {})
+        look_again(batch)
+    assert company.workload(workload.id).state is WorkloadState.CANCELLED
+    assert company.workload(workload.id).state_reason is Reason.JOB_DELETED

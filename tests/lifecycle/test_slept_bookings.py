@@ -168,7 +168,7 @@ def test_that_the_cluster_is_away_for_a_while_in_its_midst_changes_no_charge(com
     company.grant("ada", 20)
     booking = book(company, in_hours=0, hours=2)
     pass_time(company, 0.5)
-    company.world.is_cluster_away = True
+    company.world.rounds.is_cluster_away = True
     pass_time(company, 2)
 
     assert shown(company, booking).charged == BOOKED_GPUS * 2 * MS_PER_HOUR
@@ -177,7 +177,7 @@ def test_that_the_cluster_is_away_for_a_while_in_its_midst_changes_no_charge(com
 def test_a_whole_window_while_the_cluster_is_away_is_called_off_at_no_cost(company: Company) -> None:
     grant = company.grant("ada", 20)
     booking = book(company, in_hours=1, hours=2)
-    company.world.is_cluster_away = True
+    company.world.rounds.is_cluster_away = True
     pass_time(company, 3)
 
     assert company.workload(booking.id).state_reason is Reason.BOOKING_MISSED

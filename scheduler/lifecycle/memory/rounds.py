@@ -12,3 +12,5 @@ class Rounds:
     granted_at: Instant | None = None
     heard_at: Instant | None = None
     """Nothing is known of what happened in the cluster since: nothing of it is settled."""
+    is_cluster_away: bool = False
+    """As the last cycle found: nobody can start anything then."""

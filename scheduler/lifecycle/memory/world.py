@@ -120,7 +120,7 @@ class World:
     generations: dict[JobUid, int] = field(default_factory=dict)
     """The generation that our last write gave a Job: an older report of it is stale."""
     entrance: Entrance = field(default_factory=Entrance)
-    is_cluster_away: bool = False  # as the last cycle found: nobody can start anything then
+    gone_unheard: set[JobUid] = field(default_factory=set)  # while a call was under way that may have made them
     observed: ObservedOnly | None = None
     """What would have been done, where this process only observes."""
     _pending: Pending = field(default_factory=Pending)

@@ -29,7 +29,7 @@ def is_due(world: World, attempt: Attempt, now: Instant) -> bool:
     if not world.nodes:
         return False  # nothing was reported yet: nobody knows what it has
     if attempt.started_at is None:
-        return not world.is_cluster_away
+        return not world.rounds.is_cluster_away
     runs = world.pods.get(attempt.id, {}).values()
     return bool(_changed(runs, booked_here(world, as_known(world), attempt, now), now))
 
@@ -121,7 +121,7 @@ def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> i
 def is_given_up(world: World, attempt: Attempt, now: Instant) -> bool:
     """Whether the platform was the first not to keep it: giving it back is free then."""
     is_late = attempt.started_at is None and attempt.launched_at <= now
-    return is_at_risk(world, attempt) or (is_late and world.is_cluster_away)
+    return is_at_risk(world, attempt) or (is_late and world.rounds.is_cluster_away)
 
 
 def of_time_ahead(left: int, attempt: Attempt, runs: Sequence[PodRun], now: Instant) -> int:

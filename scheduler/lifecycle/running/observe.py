@@ -107,6 +107,9 @@ def look_again(batch: Batch) -> None:
     _fetch_holds_of_ending(batch, batch.world.awaited)
     for workload_id in sorted(batch.world.awaited):
         _advance(batch, workload_id)
+        workload = batch.workload(workload_id)
+        if workload is not None and workload.job_uid in batch.world.gone_unheard:
+            _lose_job(batch, workload_id)
 
 
 def _fold_cluster(world: World, changes: ClusterChanges) -> set[WorkloadId]:
@@ -117,6 +120,8 @@ def _fold_cluster(world: World, changes: ClusterChanges) -> set[WorkloadId]:
     for name, node in changes.nodes.items():
         world.put_node(name, node)
     for uid, job in changes.jobs.items():
+        if job is None and uid not in world.workload_of_job and world.in_flight:
+            world.gone_unheard.add(uid)  # it may be one of ours, the answer to whose creation is on its way
         world.put_job(uid, job if job is not None else _kept_for_its_end(world, uid))
     touched = {world.workload_of_job[uid] for uid in changes.jobs if uid in world.workload_of_job}
     if changes.is_relist:
