@@ -118,8 +118,14 @@ class Claims:
 
     async def _give_back(self, connection: Connection, namespace: str) -> None:
         held = self._held.pop(namespace)
-        if held is not None and self.lost is None:
-            await self._put(connection, namespace, held.lease, holder="")
+        if held is None or self.lost is not None:
+            return
+        given = await self._put(connection, namespace, held.lease, holder="")
+        if given.status == HTTPStatus.CONFLICT:  # a renewal that was cut off may have been written
+            answer = await connection.request("GET", f"{_LEASES}/{_name(namespace)}")
+            found = orjson.loads(answer.body) if answer.is_success else {}
+            if (found.get("spec") or {}).get("holderIdentity") == self.claimant.process:
+                await self._put(connection, namespace, found, holder="")
 
     async def _take(self, connection: Connection, namespace: str) -> None:
         held = self._held.get(namespace)
