@@ -105,7 +105,7 @@ class Claims:
                 pause = self.timing.renew_seconds
             except Unavailable:  # `lost` says who else has a namespace, and the watches that there is no answer
                 pause = self.timing.retry_seconds
-            except Exception:
+            except Exception:  # whoever renews no more would lose the namespaces without a word
                 logger.exception("the claims on managed namespaces could not be renewed")
                 pause = self.timing.retry_seconds
             await asyncio.sleep(pause)
