@@ -4,6 +4,7 @@ Cohorts, quotas, borrowing limits and who may preempt whom are the file's. Kueue
 preemption delay; how long both are here is said beside the figures (`__main__`).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -15,12 +16,16 @@ HOURS = 1_000_000
 """Each engineer's allowance: the budget is kept and charged as in production, and never the bottleneck."""
 
 
-def policy_text(generator: Generator, minimum_runtime_seconds: int, preemption_delay_seconds: int) -> str:
+def policy_text(
+    generator: Generator, minimum_runtime_seconds: int, preemption_delay_seconds: Sequence[int] = (0,)
+) -> str:
     """The policy file, in which nobody is preempted within so many seconds of his launch, nor for work that has not waited
-    for so many.
+    for so many: the first for the highest priority, each next for the next below, the last for all that are left.
 
     Nodes of a cohort are a GPU class of their own, as its queues' quotas are a flavor of their own.
     """
+    highest_first = sorted(generator.priorities, reverse=True)
+    last = len(preemption_delay_seconds) - 1
     document: dict[str, Any] = {
         "version": 1,
         "period": "year",
@@ -34,11 +39,11 @@ def policy_text(generator: Generator, minimum_runtime_seconds: int, preemption_d
                 "value": value,
                 "hold": "full",
                 "minimum_runtime_seconds": minimum_runtime_seconds,
-                "preemption_delay_seconds": preemption_delay_seconds,
+                "preemption_delay_seconds": preemption_delay_seconds[min(rank, last)],
             }
-            for value in generator.priorities
+            for rank, value in enumerate(highest_first)
         },
-        "default_priority_class": f"p{generator.priorities[0]}",
+        "default_priority_class": f"p{highest_first[-1]}",
         "tiers": {"benchmark": {"allowance_gpu_hours": HOURS}},
         "cohorts": {cohort: {} for cohort in generator.cohort_gpus},
         "pools": {queue.name: _pool(queue) for queue in generator.queues},

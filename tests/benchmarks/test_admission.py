@@ -207,7 +207,7 @@ def test_as_many_queues_as_are_read_make_a_policy(tmp_path: Path) -> None:
         "reclaimWithinCohort": "LowerPriority",
     }
     generator = read_generator(_file(tmp_path, long))
-    assert len(read_policy(policy_text(generator, 2, 5), "policy.yaml").pools) == 2_500
+    assert len(read_policy(policy_text(generator, 2, (5,)), "policy.yaml").pools) == 2_500
     assert len(read_people(people_text(generator), "people.yaml", EngineerId)) == 2_500
 
 
@@ -219,7 +219,7 @@ def test_classes_of_any_name_become_names_that_kubernetes_takes_and_are_reported
     creations = [creation for series in generator.series() for creation in series]
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", creation.name) for creation in creations)
     assert {creation.template.class_name for creation in creations} == {"My small_" + "x" * 70}
-    assert read_policy(policy_text(generator, 2, 5), "policy.yaml").pools.keys() == {
+    assert read_policy(policy_text(generator, 2, (5,)), "policy.yaml").pools.keys() == {
         each.name for each in generator.queues
     }
 
@@ -236,8 +236,16 @@ def test_a_quota_beyond_any_policy_is_refused_before_a_control_plane_is_started(
 
 def test_the_least_and_the_highest_priority_make_a_policy(tmp_path: Path) -> None:
     ends = [changed(priority=-(10**9)), changed(priority=10**9), changed()]
-    policy = read_policy(policy_text(read_generator(_file(tmp_path, *ends)), 0, 0), "policy.yaml")
+    policy = read_policy(policy_text(read_generator(_file(tmp_path, *ends)), 0), "policy.yaml")
     assert {each.value for each in policy.priority_classes.values()} == {-(10**9), 0, 10**9}
+
+
+def test_delays_go_from_the_highest_priority_down_and_the_last_is_for_all_below(tmp_path: Path) -> None:
+    generator = read_generator(_file(tmp_path, *(changed(priority=value) for value in (50, 200, 100, 25))))
+    policy = read_policy(policy_text(generator, 0, (10, 60)), "policy.yaml")
+    delays = {each.value: each.preemption_delay_ms for each in policy.priority_classes.values()}
+    assert delays == {200: 10_000, 100: 60_000, 50: 60_000, 25: 60_000}
+    assert policy.default_priority_class == "p25"
 
 
 def test_queues_of_two_sets_have_names_of_their_own(tmp_path: Path) -> None:
@@ -249,7 +257,7 @@ def test_queues_of_two_sets_have_names_of_their_own(tmp_path: Path) -> None:
 
 def test_the_company_is_a_policy_and_people_that_the_service_reads(tmp_path: Path) -> None:
     generator = read_generator(_file(tmp_path, {**QUEUES_SET, "reclaimWithinCohort": "Any"}, QUEUES_SET))
-    policy = read_policy(policy_text(generator, 2, 5), "policy.yaml")
+    policy = read_policy(policy_text(generator, 2, (5,)), "policy.yaml")
     people = read_people(people_text(generator), "people.yaml", EngineerId)
     assert set(policy.pools) == {queue.name for queue in generator.queues}
     assert {person.subject for person in people} == set(policy.pools)

@@ -79,7 +79,7 @@ def test_the_jobs_of_the_runner_are_such_as_the_service_takes_in() -> None:
     """They name the runner as their manager, since there is no controller: one is believed as Kubernetes' own is."""
     path = Path(__file__).parents[2] / "benchmarks" / "admission" / "small.yaml"
     generator = read_generator(path)
-    classes = read_policy(policy_text(generator, 0, 0), "policy.yaml").gpu_classes
+    classes = read_policy(policy_text(generator, 0), "policy.yaml").gpu_classes
     created = next(creation for series in generator.series() for creation in series)
 
     spec = read_template(runner_module._job(created), tuple(classes.values()))
