@@ -9,6 +9,7 @@ import typer
 from scheduler.domain.quantities import unit_named
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.client import Api, connect
+from scheduler.entrypoints.cli.instants import DAYS, parse_instant
 from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
@@ -60,13 +61,17 @@ def approve(
     amount: Annotated[
         str | None, typer.Option("--hours", "--amount", help="Of a request: only so much, in its unit.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Of a request: only until then.")] = None,
+    until: Annotated[str | None, typer.Option(help=f"Of a request: only until {DAYS}.")] = None,
     reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why, where there is more to say.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Let it take effect. Not by who asked for it, nor by anybody whom it benefits."""
     with connect() as api:
-        body = {"quantity": _lower(api, name, amount), "until": until, "reason": reason}
+        body = {
+            "quantity": _lower(api, name, amount),
+            "until": parse_instant(until, "--until", api.clock),
+            "reason": reason,
+        }
         found = api.post(f"/v1/approvals/{quote(name, safe='')}/approve", body)
         if as_json:
             print_json(found)

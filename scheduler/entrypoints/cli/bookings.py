@@ -1,13 +1,12 @@
 """Bookings: GPUs for a window ahead."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.durations import parse_duration
+from scheduler.entrypoints.cli.instants import TIMES, parse_instant
 from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
@@ -33,9 +32,7 @@ def book(
     project: Project,
     gpu_class: Annotated[str, typer.Option("--class", "--gpu-class", "-c", help="The GPU class.")],
     gpus: Annotated[int, typer.Option("--gpus", "-g", help="GPUs in all.")],
-    starts_at: Annotated[
-        str, typer.Option("--from", help="2026-12-01T09:00:00+01:00 (without an offset: UTC), or now.")
-    ],
+    starts_at: Annotated[str, typer.Option("--from", help=f"now; {TIMES}.")],
     how_long: Annotated[str, typer.Option("--for", help="How long: 4h, 2d.")],
     name: Annotated[str, typer.Option(help="What it is called.")] = "booking",
     compensation: Annotated[
@@ -51,7 +48,7 @@ def book(
             "project": project,
             "gpu_class": gpu_class,
             "gpus": gpus,
-            "starts_at": _moment(starts_at) if starts_at != "now" else _now(api),
+            "starts_at": parse_instant(starts_at, "--from", api.clock),
             "length_ms": parse_duration(how_long, "--for"),
             "name": name,
             "uses_compensation": compensation,
@@ -139,23 +136,3 @@ def _show(found: dict[str, Any]) -> None:
             ("runs inside", ", ".join(found["runs_inside"])),
         ]
     )
-
-
-def _moment(text: str) -> str:
-    """RFC 3339; without an offset, UTC is meant."""
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidInput(
-            f"{text[:40]!r} is no instant",
-            where="--from",
-            code=RefusalCode.INVALID_WINDOW,
-            expected="2026-12-01T09:00:00+01:00, or now",
-        ) from None
-    return (read if read.tzinfo is not None else read.replace(tzinfo=UTC)).isoformat()
-
-
-def _now(api: Any) -> str:
-    """The server's: its clock may be simulated."""
-    api.get("/v1/bookings")
-    return str(api.now)

@@ -8,6 +8,7 @@ from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from http.client import HTTPResponse
 from pathlib import Path
 from string import ascii_letters, digits
@@ -78,6 +79,12 @@ class Api:
 
     def get(self, path: str, **params: Any) -> Any:
         return self.ask("GET", path, params=params)
+
+    def clock(self) -> datetime:
+        """The server's now, which may be simulated: as its last answer said, or asked for."""
+        if not self.now:
+            self.get("/v1/me")
+        return datetime.fromisoformat(self.now)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Any:
         return self.ask("POST", path, body=body, headers={"Idempotency-Key": key} if key is not None else {})

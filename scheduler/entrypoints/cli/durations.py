@@ -24,7 +24,7 @@ _HOURS = re.compile(r"[0-9]{1,18}")
 
 def parse_duration(text: str, where: str = "--time") -> int:
     """Milliseconds. Refuses with `invalid-time-limit` what is no duration, nothing, or more than a hundred years."""
-    milliseconds = _milliseconds(text) or _as_slurm(text)
+    milliseconds = milliseconds_of(text) or _as_slurm(text)
     if milliseconds is None or not 0 < milliseconds <= DURATION_MS_MAX:
         expected = "a duration above zero, such as 30m, 8h, 1h30m or 2d, or 1-12:00:00 as in Slurm"
         _refuse(text, where, RefusalCode.INVALID_TIME_LIMIT, expected)
@@ -34,13 +34,14 @@ def parse_duration(text: str, where: str = "--time") -> int:
 def parse_hours(text: str, where: str = "HOURS") -> int:
     """Milliseconds of GPU time: `40h`, `1h30m`, or whole hours as `40`. Refuses with `invalid-amount`."""
     plain = text.strip()
-    milliseconds = int(plain) * MS_PER_HOUR if _HOURS.fullmatch(plain) else _milliseconds(plain)
+    milliseconds = int(plain) * MS_PER_HOUR if _HOURS.fullmatch(plain) else milliseconds_of(plain)
     if milliseconds is None or not 0 < milliseconds < AMOUNT_MAX:
         _refuse(text, where, RefusalCode.INVALID_AMOUNT, "GPU-hours above zero, such as 40h, 1h30m or 250")
     return milliseconds
 
 
-def _milliseconds(text: str) -> int | None:
+def milliseconds_of(text: str) -> int | None:
+    """Of a duration in units, such as `1h30m`; None where it is none."""
     found = _PARTS.fullmatch(text.strip().lower())
     return _sum(found) if found is not None and any(found.groups()) else None
 

@@ -15,6 +15,7 @@ from scheduler.domain.vesting import PackageKind
 from scheduler.entrypoints.cli.approvals import fullness, print_waiting, waits
 from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.durations import parse_duration
+from scheduler.entrypoints.cli.instants import DAYS, parse_instant
 from scheduler.entrypoints.cli.output import (
     AsJson,
     instant_of,
@@ -71,7 +72,7 @@ def adhoc(
     team: Annotated[bool, typer.Option("--team", help="HOLDER is a team.")] = False,
     project: Annotated[bool, typer.Option("--project", help="HOLDER is a project.")] = False,
     compensation: Annotated[bool, typer.Option(help="It is pay: personal work first.")] = False,
-    expires: Annotated[str | None, typer.Option(help="An instant such as 2027-01-01T00:00:00Z.")] = None,
+    expires: Annotated[str | None, typer.Option(help=f"{DAYS}.")] = None,
     lasts: Annotated[str | None, typer.Option(help="Instead: how long from now, such as 30d.")] = None,
     gpu_class: Annotated[str | None, typer.Option("--gpu-class", help="Only for these, commas between.")] = None,
     key: Key = None,
@@ -95,7 +96,7 @@ def adhoc(
         if lasts is not None:
             api.get("/v1/me")
             expires = after(api.now, parse_duration(lasts, "--lasts"))
-        body["expires_at"] = expires
+        body["expires_at"] = parse_instant(expires, "--expires", api.clock)
         found = api.post("/v1/grants", body, key or new_key())
         if as_json:
             print_json(found)

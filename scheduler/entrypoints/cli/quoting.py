@@ -25,10 +25,9 @@ from scheduler.entrypoints.cli.workloads import (
     Topology,
     UseCompensation,
     asked_of_all,
-    asked_of_time,
+    asked_of_the_server,
     classes_of,
     pods_asked,
-    to_follow,
 )
 
 app = typer.Typer(add_completion=False)
@@ -71,11 +70,10 @@ def quote(
         "uses_compensation": use_compensation,
         "image": image,
         "owner": owner,
-        **asked_of_time(grace, max_runtime, begin, finish_by),
-        **asked_of_all(topology, array),
+        **asked_of_all(grace, max_runtime, topology, array),
     }
     with connect() as api:
-        found = api.post("/v1/quotes", {**body, **to_follow(api, after)})
+        found = api.post("/v1/quotes", body | asked_of_the_server(api, begin, finish_by, after))
         if as_json:
             print_json(found)
             return

@@ -11,6 +11,7 @@ from scheduler.entrypoints.cli.allowances import unit_of
 from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.grants import after
+from scheduler.entrypoints.cli.instants import DAYS, parse_instant
 from scheduler.entrypoints.cli.output import (
     AsJson,
     print_json,
@@ -25,7 +26,7 @@ app = typer.Typer(
 )
 
 _Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; whoever decides reads it.")]
-_Until = Annotated[str | None, typer.Option(help="An instant such as 2027-01-01T00:00:00Z.")]
+_Until = Annotated[str | None, typer.Option(help=f"{DAYS}.")]
 _Lasts = Annotated[str | None, typer.Option(help="Instead: how long from now, such as 30d.")]
 _Allowance = Annotated[str, typer.Argument(help="Its id, as `allot balance --json` has it.", show_default=False)]
 _OfIt = Annotated[
@@ -151,7 +152,7 @@ def _ask(
 
 def _instant(api: Api, until: str | None, lasts: str | None) -> str | None:
     if lasts is None:
-        return until
+        return parse_instant(until, "--until", api.clock)
     api.get("/v1/me")
     return after(api.now, parse_duration(lasts, "--lasts"))
 

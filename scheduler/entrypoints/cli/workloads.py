@@ -12,7 +12,7 @@ from scheduler.domain.workloads import Activity, AttestedUse, WorkloadState
 from scheduler.entrypoints.cli.client import Api, connect, find_leader, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
-from scheduler.entrypoints.cli.instants import parse_instant
+from scheduler.entrypoints.cli.instants import TIMES, parse_instant
 from scheduler.entrypoints.cli.output import AsJson, print_json, print_text
 from scheduler.entrypoints.cli.shown import show_explanation, show_workload, show_workloads
 from scheduler.entrypoints.cli.waiting import wait_until
@@ -36,10 +36,8 @@ Array = Annotated[str | None, typer.Option(help="Indexes of an array, and how ma
 After = Annotated[
     str | None, typer.Option(help="Workloads, or arrays, to follow, by id or name, with commas between.")
 ]
-Begin = Annotated[str | None, typer.Option(help="Not to start before: 2026-11-21T20:00:00+01:00.")]
-FinishBy = Annotated[
-    str | None, typer.Option(help="Given up once it could not end before then: 2026-11-23T08:00:00+01:00.")
-]
+Begin = Annotated[str | None, typer.Option(help=f"Not to start before: {TIMES}.")]
+FinishBy = Annotated[str | None, typer.Option(help=f"Given up once it could not end before then: {TIMES}.")]
 Topology = Annotated[
     str | None, typer.Option(metavar="MODE:LEVEL", help="All pods in one domain: require:rack, or prefer:rack.")
 ]
@@ -98,11 +96,11 @@ def submit(
         "attested_use": attest,
         "owner": owner,
         "confirmed": yes,
-        **asked_of_time(grace, max_runtime, begin, finish_by),
-        **asked_of_all(topology, array),
+        **asked_of_all(grace, max_runtime, topology, array),
     }
     with connect() as api:
-        workload = api.post("/v1/workloads", {**body, **to_follow(api, after)}, key or new_key())
+        body |= asked_of_the_server(api, begin, finish_by, after)
+        workload = api.post("/v1/workloads", body, key or new_key())
         if wait:
             workload = wait_until(api, workload["id"], _has_ended, "until it has ended")
         if as_json:
@@ -192,25 +190,26 @@ def extend(
             show_workload(found, api)
 
 
-def asked_of_time(grace: str, max_runtime: str | None, begin: str | None, finish_by: str | None) -> dict[str, Any]:
+def asked_of_all(grace: str, max_runtime: str | None, topology: str | None, array: str | None) -> dict[str, Any]:
     return {
         "grace_seconds": parse_duration(grace, "--grace") // 1000,
         "runtime_max_ms": parse_duration(max_runtime, "--max-runtime") if max_runtime else None,
-        "begin_at": parse_instant(begin, "--begin"),
-        "finish_by": parse_instant(finish_by, "--finish-by"),
+        "topology": topology,
+        "array": array_asked(array) if array else None,
+    }
+
+
+def asked_of_the_server(api: Api, begin: str | None, finish_by: str | None, after: str | None) -> dict[str, Any]:
+    """What the server's clock may be needed for, and the ids of what it is to follow."""
+    return {
+        "begin_at": parse_instant(begin, "--begin", api.clock),
+        "finish_by": parse_instant(finish_by, "--finish-by", api.clock),
+        "after": [find_leader(api, each) for each in classes_of(after)] if after else None,
     }
 
 
 def pods_asked(gpus: int, pods: int, min_pods: int | None) -> dict[str, Any]:
     return {"gpus_per_pod": gpus, "pods": pods, "min_pods": min_pods}
-
-
-def asked_of_all(topology: str | None, array: str | None) -> dict[str, Any]:
-    return {"topology": topology, "array": array_asked(array) if array else None}
-
-
-def to_follow(api: Api, after: str | None) -> dict[str, Any]:
-    return {"after": [find_leader(api, each) for each in classes_of(after)] if after else None}
 
 
 def array_asked(text: str) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """`allot quote`: the answer first, then its cost, then what would be sooner; nothing is submitted."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
+from scheduler.domain.periods import to_datetime
 from scheduler.domain.units import MS_PER_HOUR
 from scheduler.entrypoints.cli.shown_quotes import show_quote
 from scheduler.entrypoints.running import Service
@@ -177,12 +179,18 @@ def test_instants_in_a_quote_s_sentences_are_told_as_people_read_them(capsys: py
 
 
 @pytest.mark.parametrize("option", ["--begin", "--finish-by"])
-@pytest.mark.parametrize("text", ["2026-11-21T20:00:00", "22:00", "tomorrow"])
-def test_an_instant_without_its_offset_is_refused_in_the_name_of_the_option(
-    allot: Allot, service: Service, option: str, text: str
-) -> None:
-    refused = allot(*QUOTE, option, text)
+def test_what_is_no_instant_is_refused_in_the_name_of_the_option(allot: Allot, service: Service, option: str) -> None:
+    refused = allot(*QUOTE, option, "12/01")
     assert refused.code == 2
     assert option in refused.err
-    assert "with its offset from UTC" in refused.err
+    assert "now+2hours" in refused.err
     assert "begin_at" not in refused.err
+
+
+def test_the_words_of_slurm_are_read_by_the_clock_of_the_server(allot: Allot, service: Service) -> None:
+    decided(service)
+    now = to_datetime(service.clock.now())
+    begun = allot(*QUOTE, "--begin", "now+2hours", "--json").json
+    assert begun["starts_from"] == f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"
+    begun = allot(*QUOTE, "--begin", "tomorrow", "--json").json
+    assert begun["starts_from"] == f"{now + timedelta(days=1):%Y-%m-%dT00:00:00Z}"
