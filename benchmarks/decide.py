@@ -41,6 +41,7 @@ from scheduler.decision.state import State
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import AllowanceId, AttemptId, Instant, WorkloadId
+from scheduler.domain.usage import begins_to_age
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from scheduler.entrypoints.cli.server import GC_THRESHOLDS
 
@@ -113,6 +114,9 @@ class _History:
         queued: dict[WorkloadId, Workload | None] = {}
         reservations: dict[WorkloadId, Reservation | None] = dict.fromkeys(plan.lapsed)
         balances: dict[AllowanceId, AllowanceBalance | None] = {}
+        for workload_id in plan.ageing:
+            grown = self._queued[workload_id]
+            self._queued[workload_id] = queued[workload_id] = replace(grown, ages_from=begins_to_age(grown, now))
         for attempt, of in self._stopping:
             attempts[attempt.id] = None
             self._queued[of.id] = queued[of.id] = of

@@ -53,6 +53,7 @@ class Outlook:
         self._cohorts_over = index.quotas.cohorts_over()
         self._coming: dict[GpuClassName, IntArray] = {}
         self._ending: dict[tuple[str, GpuClassName], tuple[tuple[PoolName, int], ...]] = {}
+        self._returning: dict[tuple[PoolName, GpuClassName], int] = {}
         self._costs: dict[AttemptId, Cost] = {}
         self._cheapest_first: dict[tuple[Bucket, bool, bool], list[Attempt]] = {}
         """By bucket, whether on borrowed quota, and whether to shrink."""
@@ -98,8 +99,15 @@ class Outlook:
     def lacks_of_quota(self, lane: Lane, gpu_class: GpuClassName) -> int:
         """GPUs of quota that its next workload lacks, beside what is coming back: of whom it takes as many must come."""
         own = lane.key.pool
-        coming = sum([gpus for _, gpus in self.ending(self.index.quotas.root_of[own], gpu_class)])
-        return lane.gpus - self.index.quotas.available(own, gpu_class) - coming
+        return lane.gpus - self.index.quotas.available(own, gpu_class) - self.returning(own, gpu_class)
+
+    def returning(self, pool: PoolName, gpu_class: GpuClassName) -> int:
+        """GPUs of quota that are coming back to the pool's tree, whoever had them."""
+        returning = self._returning.get((pool, gpu_class))
+        if returning is None:
+            ending = self.ending(self.index.quotas.root_of[pool], gpu_class)
+            returning = self._returning[pool, gpu_class] = sum(gpus for _, gpus in ending)
+        return returning
 
     def _may_end_within(self, lane: Lane, priority: int, gpu_class: GpuClassName) -> bool:
         """Whether its pool, which is below its nominal quota and would be above it, may not be once all of its own victims

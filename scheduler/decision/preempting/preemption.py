@@ -104,9 +104,9 @@ def _may_be_enough(outlook: Outlook, lane: Lane, gpu_class: GpuClassName, way: W
     """Whether there is anybody, and the quota that it lacks may come back of all of them and of what is stopping: nobody
     gives back more than the GPUs it has. Most searches that would find nobody end here."""
     quotas, own = outlook.index.quotas, lane.key.pool
-    coming = sum(gpus for _, gpus in outlook.ending(quotas.root_of[own], gpu_class))
     lacking = outlook.lacks_of_quota(lane, gpu_class)
-    above = quotas.over_nominal(own, gpu_class, lane.gpus) - coming if way is Way.ENDS_WITHIN else 0
+    above = quotas.over_nominal(own, gpu_class, lane.gpus) - outlook.returning(own, gpu_class)
+    above = above if way is Way.ENDS_WITHIN else 0
     for candidate in candidates.everybody():
         part = candidate.part
         lacking -= part.gpus if part.is_funded else 0

@@ -80,10 +80,11 @@ def _owed_class(index: Index, lane: Lane) -> GpuClassName:
 def _in_service(index: Index, key: LaneKey) -> tuple[GpuClassName, ...]:
     """Of several classes, those whose nodes may give it room: what takes no work keeps it from none of the others. All of
     them, where none may."""
-    if len(key.gpu_classes) == 1:
-        return key.gpu_classes
-    may_ever_give = index.capacity.may_ever_give
-    return tuple([name for name in key.gpu_classes if may_ever_give(name, key.shape, key.pods)]) or key.gpu_classes
+    return tuple(filter(partial(_is_in_service, index, key), key.gpu_classes)) or key.gpu_classes
+
+
+def _is_in_service(index: Index, key: LaneKey, gpu_class: GpuClassName) -> bool:
+    return index.capacity.may_ever_give(gpu_class, key.shape, key.pods)
 
 
 def lane_lacks(index: Index, key: LaneKey, gpus: int) -> Lack:
@@ -94,7 +95,10 @@ def lane_lacks(index: Index, key: LaneKey, gpus: int) -> Lack:
             if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
                 return NOTHING
             without_room.append(gpu_class)
-    lacks_room = next((name for name in _in_service(index, key) if name in without_room), None)
+    is_in_service = partial(_is_in_service, index, key)
+    lacks_room = next(filter(is_in_service, without_room), None)
+    if lacks_room is None and without_room and not any(map(is_in_service, key.gpu_classes)):
+        lacks_room = without_room[0]
     if lacks_room is None:
         return Reason.QUOTA, None
     is_gathered = key.shape.topology is not None and key.shape.topology.is_required
