@@ -17,6 +17,7 @@ import httpx
 
 from scheduler.adapters.aws_signature import Credentials, query_text, signed_headers
 from scheduler.adapters.head_folder import require_same
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
 from scheduler.domain.units import MS_PER_DAY, Instant
 
@@ -50,18 +51,18 @@ def parse_place(text: str) -> BucketPlace:
     bucket, prefix = address.netloc, address.path.strip("/")
     region = options.pop("region", "us-east-1")
     endpoint = options.pop("endpoint", f"https://s3.{region}.amazonaws.com").rstrip("/")
-    days = options.pop("retain_days", str(RETAIN_DAYS))
+    days = whole_number_in(options.pop("retain_days", str(RETAIN_DAYS))) or 0
     host = urlsplit(endpoint)
     is_plain = not (options or address.fragment or host.path or host.query or host.username)
     is_named = _BUCKET.fullmatch(bucket) and _PREFIX.fullmatch(prefix) and _REGION.fullmatch(region)
-    is_long_enough = days.isascii() and days.isdecimal() and 1 <= int(days) <= _RETAIN_DAYS_MAX
+    is_long_enough = 1 <= days <= _RETAIN_DAYS_MAX
     if not (is_plain and is_named and is_long_enough and host.scheme in {"https", "http"} and host.hostname):
         raise InvalidInput(
             f"{text!r} names no bucket",
             where="--heads",
             expected=f"s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME&retain_days=1..{_RETAIN_DAYS_MAX}",
         )
-    return BucketPlace(f"{endpoint}/{bucket}", f"{prefix}/" if prefix else "", region, int(days))
+    return BucketPlace(f"{endpoint}/{bucket}", f"{prefix}/" if prefix else "", region, days)
 
 
 class HeadBucket:

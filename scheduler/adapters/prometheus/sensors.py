@@ -13,6 +13,7 @@ from scheduler.adapters.prometheus import dcgm
 from scheduler.adapters.prometheus.dcgm import MEBIBYTE, device_of, node_of, pod_of, value_of
 from scheduler.adapters.prometheus.http import PrometheusApi
 from scheduler.adapters.prometheus.xids import ToldXids, XidMemory
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuUuid, Instant, NodeName
 from scheduler.metering.devices import Device, Health, ProcessView
 from scheduler.metering.samples import Activity, PodRef, Reading, Sample, Utilization, UtilizationSource
@@ -151,8 +152,8 @@ def _put(scrape: _Scrape, labels: Mapping[str, str], name: str, value: float) ->
         scrape.xids.last = int(value)
     elif name != dcgm.XID_COUNT:
         scrape.values[name] = value
-    elif labels.get("xid", "").isdecimal():
-        scrape.xids.counts[int(labels["xid"])] = int(value)
+    elif (xid := whole_number_in(labels.get("xid", ""))) is not None:
+        scrape.xids.counts[xid] = int(value)
 
 
 def _node_has_pods(told: _Told) -> Callable[[GpuUuid], bool]:
@@ -220,17 +221,17 @@ def _devices(told: _Told) -> Iterator[Device]:
             continue
         yield Device(
             gpu_uuid=uuid,
-            index=int(labels["gpu"]) if labels.get("gpu", "").isdigit() else 0,
+            index=whole_number_in(labels.get("gpu", "")) or 0,
             model=labels.get("modelName"),
             memory_bytes=_memory_bytes(told.scrapes[uuid].values()),
             health=_health(max(told.scrapes[uuid].items())[1]),
             has_profiling=any(dcgm.SM in scrape.values for scrape in told.scrapes[uuid].values()),
             parent_uuid=parent,
             mig_profile=labels.get("GPU_I_PROFILE") or None,
-            mig_gpu_instance=int(instance) if instance and instance.isdigit() else None,
+            mig_gpu_instance=whole_number_in(instance or ""),
         )
     for uuid, labels in parents.items():
-        index = int(labels["gpu"]) if labels.get("gpu", "").isdigit() else 0
+        index = whole_number_in(labels.get("gpu", "")) or 0
         yield Device(uuid, index, labels.get("modelName"), None, is_partitioned=True)
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.agent.settings import AgentSettings
 
@@ -91,7 +92,7 @@ class ApiClient:
         if status == 401:
             self._token = _token(self._settings)
         if status in {401, 403, 408, 425, 429} or status >= 500:
-            seconds = float(retry_after) if retry_after.isdigit() else None
+            seconds = whole_number_in(retry_after)
             return Answer(Verdict.AWAY, detail=detail, retry_after_seconds=seconds)
         by_status = {404: Verdict.UNKNOWN_NODE, 413: Verdict.TOO_LARGE}
         return Answer(by_status.get(status, Verdict.REFUSED), detail=detail)

@@ -3,6 +3,7 @@
 import base64
 import binascii
 
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.errors import InvalidInput, RefusalCode
 
 CURSOR_LENGTH_MAX = 400
@@ -41,7 +42,8 @@ def unseal_number(cursor: str | None) -> int | None:
     position = unseal(cursor)
     if position is None:
         return None
-    if not position.isascii() or not position.isdecimal() or len(position) > 18:
+    number = whole_number_in(position, digits_max=18)
+    if number is None:
         raise InvalidInput(
             "the cursor belongs to another list",
             where="cursor",
@@ -49,4 +51,4 @@ def unseal_number(cursor: str | None) -> int | None:
             expected="the `next_cursor` of the page before, unchanged",
             remedy="begin without a cursor",
         )
-    return int(position)
+    return number

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.money import micro_of
 from scheduler.domain.quantities import UnitKind, measure, unit_named, whole
@@ -83,11 +84,7 @@ def parse_quantity(text: str, unit: Unit, where: str = "AMOUNT") -> int:
     if kind in {UnitKind.STANDARD, UnitKind.GPU_CLASS}:
         return parse_hours(text, where)
     plain = text.strip()
-    found: int | None
-    if kind is UnitKind.MONEY:
-        found = micro_of(plain)
-    else:
-        found = int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= 19 else None
+    found = micro_of(plain) if kind is UnitKind.MONEY else whole_number_in(plain)
     if found is None or not 0 < found < AMOUNT_MAX:
         expected = "a whole number above zero"
         if kind is UnitKind.MONEY:

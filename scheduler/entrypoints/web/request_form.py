@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.approvals import Change, ProposalKind
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.money import micro_of
 from scheduler.domain.people import Caller, Engineer, Role
@@ -29,7 +30,6 @@ KINDS = (
     Choice(ProposalKind.EXTENSION.value, "a later end"),
     Choice(ProposalKind.GPU_CLASS.value, "another GPU class"),
 )
-_TOKEN_DIGITS_MAX = 19
 _HOURS = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,3}))?", re.ASCII)
 
 
@@ -132,8 +132,7 @@ def quantity_in(form: Mapping[str, str], field: str, unit: Unit) -> int | None:
     kind, text = measure(unit).kind, form.get(field, "").strip()
     if kind in {UnitKind.STANDARD, UnitKind.GPU_CLASS} or not text:
         return hours_in(form, field)
-    is_whole = text.isascii() and text.isdigit() and len(text) <= _TOKEN_DIGITS_MAX
-    found = micro_of(text) if kind is UnitKind.MONEY else int(text) if is_whole else None
+    found = micro_of(text) if kind is UnitKind.MONEY else whole_number_in(text)
     if found is None:
         raise InvalidInput(
             f"{text[:40]!r} cannot be read",

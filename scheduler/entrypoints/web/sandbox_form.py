@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy, Tier
@@ -93,6 +94,7 @@ def spec_from(form: Mapping[str, str]) -> WorkloadSpec:
 def whole_number(form: Mapping[str, str], field: str, code: RefusalCode) -> int:
     """A field as a whole number of at most nine digits."""
     text = form.get(field, "")
-    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+    number = whole_number_in(text, digits_max=9)
+    if number is None:
         raise InvalidInput(f"{text!r} is not a whole number", where=field, code=code, expected="a whole number")
-    return int(text)
+    return number

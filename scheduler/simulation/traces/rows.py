@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.simulation.traces.opening import opened_text
 
@@ -124,15 +125,10 @@ def whole(row: Row, column: str, where: str, at_least: int = 0, at_most: int = A
     """A whole number; `12000.0`, as data frames write it, is one."""
     cell = row[column]
     digits, _, fraction = cell.partition(".")
-    number = number_of(digits)
+    number = whole_number_in(digits)
     if number is not None and not fraction.strip("0") and at_least <= number <= at_most:
         return number
     raise invalid(f"{where}: {column}", quoted(cell), f"a whole number from {at_least} to {at_most}")
-
-
-def number_of(digits: str) -> int | None:
-    """What these digits say; None for other text, for digits of other scripts, and for more of them than any trace has."""
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
 
 
 def _is_text(cell: str) -> bool:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, Instant
 from scheduler.simulation.traces.opening import opened_text
-from scheduler.simulation.traces.rows import LeaveOut, Row, header, invalid, number_of, quoted, refuse_all, rows
+from scheduler.simulation.traces.rows import LeaveOut, Row, header, invalid, quoted, refuse_all, rows
 
 REQUIRED = ("JobID", "Submit")
 FREE_TEXT = frozenset(
@@ -225,7 +226,7 @@ class _Parser:
         if text.lower() in UNSAID:
             return None
         try:
-            seconds = number_of(text)  # SLURM_TIME_FORMAT=%s
+            seconds = whole_number_in(text)  # SLURM_TIME_FORMAT=%s
             moment = datetime.fromisoformat(text) if seconds is None else datetime.fromtimestamp(seconds, UTC)
         except (ValueError, OverflowError, OSError):
             moment = None
@@ -280,7 +281,7 @@ def _elapsed_ms(text: str) -> int | None:
 
 
 def _limit_ms(row: Row, where: str) -> int | None:
-    minutes = number_of(row.get("TimelimitRaw", ""))
+    minutes = whole_number_in(row.get("TimelimitRaw", ""))
     if minutes is not None:
         return minutes * MS_PER_MINUTE
     text = row.get("Timelimit", "")
@@ -333,7 +334,7 @@ def _gpus_of(item: str, where: str) -> tuple[int, str]:
         return 0, ""
     if not tells:
         amount = parts.pop() if parts and parts[-1].isdecimal() else "1"
-    count = number_of(amount.strip())
+    count = whole_number_in(amount.strip())
     if count is None or count > GPUS_MAX:
         raise invalid(where, quoted(item), f"GPUs such as gres/gpu:a100=4, at most {GPUS_MAX}")
     return count, ":".join(part for part in parts if part and part.lower() != "no_consume")
@@ -372,7 +373,7 @@ def _mib(text: str, where: str) -> tuple[int, str]:
 def _exit_code(row: Row) -> int:
     """`code:signal`: a job that a signal ended has failed as well. Liberal: what is no code is none."""
     code, _, signal = row.get("ExitCode", "").partition(":")
-    if exited := number_of(code):
+    if exited := whole_number_in(code):
         return min(exited, 255)
-    signalled = number_of(signal)
+    signalled = whole_number_in(signal)
     return 128 + signalled % 128 if signalled else 0

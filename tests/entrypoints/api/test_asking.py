@@ -87,6 +87,15 @@ async def test_a_parameter_of_one_value_is_given_once(as_: Client, asked: str) -
     assert (problem["detail"], problem["expected"]) == (f"{name} stands there twice", "it once")
 
 
+@pytest.mark.parametrize("number", ["1_0", "%201", "1%20", "+1", "1.0", "%D9%A1", "%C2%B2", "", "1e1", "9" * 20])
+async def test_a_parameter_that_is_a_number_is_written_in_digits_alone(as_: Client, number: str) -> None:
+    answer = await as_("ada").get(f"/v1/workloads?limit={number}")
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["where"]) == (422, "invalid-value", "limit")
+    assert problem["expected"] == "a whole number of at most 19 digits"
+    assert (await as_("ada").get("/v1/workloads?limit=010")).status_code == 200
+
+
 async def test_a_parameter_of_several_values_is_given_several_times(as_: Client) -> None:
     assert (await as_("ada").get("/v1/workloads?state=queued&state=running")).status_code == 200
 

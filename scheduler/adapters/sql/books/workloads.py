@@ -11,6 +11,7 @@ from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, rows_by_id, update_all
 from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.workloads import workloads
+from scheduler.domain.digits import whole_number_in
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import EngineerId, JobUid, TeamName, WorkloadId
 from scheduler.domain.workloads import LASTING, Workload, WorkloadState, WorkloadTitle
@@ -113,7 +114,8 @@ def _filtered(
 
 def _cursor(text: str) -> tuple[int, str]:
     submitted_at, separator, workload_id = text.partition("|")
-    if not separator or not submitted_at.isdecimal() or not submitted_at.isascii() or len(submitted_at) > 18:
+    at = whole_number_in(submitted_at, digits_max=18)
+    if not separator or at is None:
         raise InvalidInput(
             "the cursor belongs to another list",
             where="cursor",
@@ -121,4 +123,4 @@ def _cursor(text: str) -> tuple[int, str]:
             expected="the `next_cursor` of the page before, unchanged",
             remedy="begin without a cursor",
         )
-    return int(submitted_at), workload_id
+    return at, workload_id
