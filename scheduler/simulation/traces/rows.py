@@ -7,7 +7,7 @@ refused all the same.
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TypeVar
 
 from scheduler.domain.digits import whole_number_in
 from scheduler.domain.errors import InvalidInput, RefusalCode
@@ -37,23 +37,34 @@ def read_csv(
         return value_of(row, where)
 
     with opened_text(file) as text:
-        lines = _lines(text, file)
-        first, _ = next(lines, ([], 1))
+        numbered = ((line, number) for number, line in enumerate(text, 1) if line.strip("\r\n"))
+        first, _ = next(_cells_of(numbered, file, refuse_all), ([], 1))
         columns = header(_separated(first, file, required[0]), file, required)
+        lines = _cells_of(numbered, file, leave_out)
         yield from _distinct(rows(lines, columns, file, value_of_text, leave_out), required[0], leave_out)
 
 
-def _lines(text: TextIO, file: Path) -> Iterator[tuple[list[str], int]]:
-    """The cells of each row with the line on which it begins. A quote that nothing closes takes in all that follows."""
-    reader = csv.reader(text, strict=True)
-    begins = 1
+def _cells_of(
+    numbered: Iterable[tuple[str, int]], file: Path, leave_out: LeaveOut
+) -> Iterator[tuple[list[str], int]]:
+    """The cells of each line with its number. A line is a row, for no cell holds a line break: so a quote that nothing
+    closes spoils its own row, and not all that follow."""
+    for line, number in numbered:
+        try:
+            cells = _cells(line, f"{file}:{number}")
+        except InvalidInput as refusal:
+            leave_out(refusal)
+            continue
+        yield cells, number
+
+
+def _cells(line: str, where: str) -> list[str]:
+    if line.count('"') % 2:
+        raise invalid(where, "a quote that nothing closes on its line", "quotes in pairs")
     try:
-        for cells in reader:
-            if cells:
-                yield cells, begins
-            begins = reader.line_num + 1
+        return next(csv.reader((line,), strict=True))
     except csv.Error as error:
-        raise invalid(f"{file}:{begins}", f"no CSV ({error})", "rows of comma-separated values") from error
+        raise invalid(where, f"no CSV ({error})", "comma-separated values") from error
 
 
 def _separated(cells: list[str], file: Path, first: str) -> list[str]:

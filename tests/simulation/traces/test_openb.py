@@ -100,12 +100,12 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
         read_nodes(file)
 
 
-def test_a_row_is_told_by_the_line_on_which_it_begins(tmp_path: Path) -> None:
+def test_a_cell_with_a_line_break_spoils_both_of_its_lines(tmp_path: Path) -> None:
     file = tmp_path / "pods.csv"
-    file.write_text('name,cpu_milli,memory_mib,num_gpu,gpu_milli\n"a\nb",1,1,1,1000\nc,many,1,1,1000\n')
+    file.write_text('name,cpu_milli,memory_mib,num_gpu,gpu_milli\n"a\nb",1,1,1,1000\n\nc,many,1,1,1000\n')
     told: list[str] = []
-    read_pods(file, lambda refusal: told.append(refusal.where))
-    assert told == [f"{file}:2: name", f"{file}:4: cpu_milli"]
+    assert read_pods(file, lambda refusal: told.append(refusal.where)) == ()
+    assert told == [f"{file}:2", f"{file}:3", f"{file}:5: cpu_milli"]
 
 
 def test_bytes_that_are_no_utf_8_are_a_broken_row_like_others(tmp_path: Path) -> None:
@@ -119,8 +119,26 @@ def test_bytes_that_are_no_utf_8_are_a_broken_row_like_others(tmp_path: Path) ->
     assert [each.where for each in left_out] == [f"{file}:3: name"]
 
 
-def test_a_quote_that_never_ends_is_refused_with_the_line_of_its_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("row", "found"),
+    [
+        ('"a,1,1,1,1000,,,,,,', "found a quote that nothing closes on its line; expected quotes in pairs"),
+        ('a",1,1,1,1000,,,,,,', "found a quote that nothing closes on its line; expected quotes in pairs"),
+        ('"a"b,1,1,1,1000,,,,,,', "found no CSV (',' expected after '\"'); expected comma-separated values"),
+    ],
+)
+def test_a_quote_out_of_place_spoils_its_own_row_alone(tmp_path: Path, row: str, found: str) -> None:
+    file = written(tmp_path, PODS, "ok,1,1,1,1000,,,,,,", row, '"b",1,1,1,1000,,,,,,', '"d ""e""",1,1,1,1000,,,,,,')
     with pytest.raises(InvalidInput) as refused:
-        read_pods(written(tmp_path, PODS, "ok,1,1,1,1000,,,,,,", '"a,1,1,1,1000,,,,,,', "b,1,1,1,1000,,,,,,"))
-    assert refused.value.where is not None
-    assert refused.value.where.endswith("trace.csv:3")
+        read_pods(file)
+    assert str(refused.value) == f"{file}:3: {found}"
+    left_out: list[InvalidInput] = []
+    assert [pod.name for pod in read_pods(file, left_out.append)] == ["ok", "b", 'd "e"']
+    assert [each.where for each in left_out] == [f"{file}:3"]
+
+
+def test_a_header_with_an_open_quote_is_refused_though_rows_may_be_left_out(tmp_path: Path) -> None:
+    left_out: list[InvalidInput] = []
+    with pytest.raises(InvalidInput, match=r"trace\.csv:1: found a quote that nothing closes"):
+        read_pods(written(tmp_path, f'"{PODS}', "ok,1,1,1,1000,,,,,,"), left_out.append)
+    assert left_out == []
