@@ -341,12 +341,24 @@ def _slug(class_name: Any, place: str) -> str:
     return slug
 
 
+_QUANTITY = re.compile(
+    r"\+?([0-9]{1,12}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:([eE][+-]?[0-9]{1,2})|([numkMGTPE]|[KMGTPE]i)?)"
+)
+_SUFFIXES = {
+    "": Fraction(1),
+    **{suffix: Fraction(1, 1000**power) for power, suffix in enumerate("mun", 1)},
+    **{suffix: Fraction(1000**power) for power, suffix in enumerate("kMGTPE", 1)},
+    **{f"{suffix}i": Fraction(1024**power) for power, suffix in enumerate("KMGTPE", 1)},
+}
+
+
 def _gpus(quantity: Any, place: str) -> int:
     """Kueue's test asks for CPUs, as a Kubernetes quantity; here they are GPUs, of which there are whole ones."""
-    match = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?(?:[eE][+-]?[0-9]{1,2})?)([mk]?)", str(quantity))
+    match = _QUANTITY.fullmatch(str(quantity))
     if match is None or isinstance(quantity, bool):
-        raise Misread(place, f"{quantity!r:.60} is no number of GPUs")
-    amount = Fraction(match[1]) * {"m": Fraction(1, 1000), "": Fraction(1), "k": Fraction(1000)}[match[2]]
+        raise Misread(place, f"{quantity!r:.60} is no number of GPUs; expected a quantity such as 5 or 5000m")
+    amount = Fraction(match[1] + (match[2] or "")) * _SUFFIXES[match[3] or ""]
     if amount.denominator != 1 or amount > WHOLE_MAX:
-        raise Misread(place, f"{quantity!r:.60} is no whole number of GPUs")
+        expected = f"whole ones, which parts of a CPU cannot stand for, and at most {WHOLE_MAX}"
+        raise Misread(place, f"{quantity!r:.60} is no whole number of GPUs; expected {expected}")
     return int(amount)

@@ -58,9 +58,33 @@ def test_quantities_are_read_as_kubernetes_writes_them(tmp_path: Path) -> None:
     assert [template.request for template in queue.sets[0].templates] == [1, 20]
 
 
-def test_a_part_of_a_gpu_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'500m' is no whole number of GPUs"):
-        read_generator(_file(tmp_path, {**QUEUES_SET, "nominalQuota": "500m"}))
+@pytest.mark.parametrize(
+    ("quantity", "gpus"),
+    [
+        *((5, 5), ("5", 5), ("+5", 5), (5.0, 5), ("5.", 5), ("5.0", 5), (".5e1", 5)),
+        *(("5000m", 5), ("5e0", 5), ("0.5E1", 5), ("0.02k", 20), ("5000000u", 5), ("0.0078125Ki", 8)),
+    ],
+)
+def test_a_whole_number_of_gpus_is_read_however_a_quantity_writes_it(
+    tmp_path: Path, quantity: object, gpus: int
+) -> None:
+    (queue, _) = read_generator(_file(tmp_path, changed(request=quantity))).queues
+    assert [template.request for template in queue.sets[0].templates] == [gpus]
+
+
+@pytest.mark.parametrize("quantity", ["500m", "0.5", 1.5, "1n", "1E"])
+def test_a_part_of_a_gpu_or_more_than_there_are_is_refused_with_the_reason(tmp_path: Path, quantity: object) -> None:
+    said = "is no whole number of GPUs; expected whole ones, which parts of a CPU cannot stand for"
+    with pytest.raises(ValueError, match=rf"line \d+: .*\.request: {quantity!r} {said}"):
+        read_generator(_file(tmp_path, changed(request=quantity)))
+    with pytest.raises(ValueError, match=said):
+        read_generator(_file(tmp_path, {**QUEUES_SET, "nominalQuota": quantity}))
+
+
+@pytest.mark.parametrize("quantity", ["", "five", "1_0", " 5", "5 ", "5K", "5mm", "5e", "\u0665", True, [5]])
+def test_what_is_no_quantity_is_no_number_of_gpus(tmp_path: Path, quantity: object) -> None:
+    with pytest.raises(ValueError, match="is no number of GPUs; expected a quantity such as 5 or 5000m"):
+        read_generator(_file(tmp_path, {**QUEUES_SET, "nominalQuota": quantity}))
 
 
 def changed(**changes: object) -> dict[str, object]:
