@@ -75,6 +75,8 @@ class Quotas:
     """Cohorts that lie in another, as they are going to be."""
     _lines: dict[PoolName, list[CohortName]] = field(default_factory=dict)
     """The cohorts that each pool lies in, its own first."""
+    _heights: dict[CohortName, int] = field(default_factory=dict)
+    """Of each cohort: how far below it the pool lies that is furthest away."""
     _apart: dict[tuple[PoolName, PoolName], tuple[CohortName, ...]] = field(default_factory=dict)
     root_of: dict[PoolName, str] = field(default_factory=dict)
     """The cohort at the top of the pool's tree, or the pool itself: pools of one root can affect each other."""
@@ -95,6 +97,8 @@ class Quotas:
             root = f"cohort {line[-1]}" if line else f"pool {name}"
             quotas.root_of[name] = root
             quotas.pools_of.setdefault(root, []).append(name)
+            for height, cohort in enumerate(line, start=1):
+                quotas._heights[cohort] = max(height, quotas._heights.get(cohort, 0))
         for gpu_class in classes:
             cohorts = quotas._plant(gpu_class, quotas._members)
             quotas._inner.update(
@@ -167,6 +171,13 @@ class Quotas:
             assert member.parent is not None, "there are as many levels as cohorts above"
             member, levels = member.parent, levels + 1
         return levels
+
+    def height_borrowed(self, pool: PoolName, gpu_class: GpuClassName, more: int) -> int:
+        """How much of the tree it would have to borrow of to use that many more: the height of the lowest part of it that
+        has so much; 0: of nobody. What is a cohort's is nearer to its own pools than to one that lies in the cohort above,
+        though either borrows of a cohort that it lies in (Kueue: FindHeightOfLowestSubtreeThatFits)."""
+        levels = self.levels_borrowed(pool, gpu_class, more)
+        return self._heights[self._lines[pool][levels - 1]] if levels else 0
 
     def may_reclaim(self, pool: PoolName, gpu_class: GpuClassName, more: int) -> bool:
         """Whether it would stay, with that many more, within its nominal quota or within what is a cohort's that lies in

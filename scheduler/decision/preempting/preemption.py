@@ -58,13 +58,17 @@ def find_victims(
 ) -> Found | None:
     """Whom to preempt for one workload of the line, or None where nobody may be or nobody needs to be.
 
-    Bookings ahead have their room left free, though it starts as late as victims let it. What is stopping already counts as
-    coming free, so that slow victims never lead to a second set.
+    Of several GPU classes it looks in each: nobody who is funded is stopped on the one that it likes best where somebody
+    unfunded would make room for it on the next. Bookings ahead have their room left free, though it starts as late as
+    victims let it. What is stopping already counts as coming free, so that slow victims never lead to a second set.
     """
     index = outlook.index
     tried: tuple[GpuClassName, list[tuple[Rule, Bucket]]] | None = None
+    best: Found | None = None
     others: list[tuple[_Search, Candidates]] = []
     for gpu_class, way in outlook.ways(lane, line.priority):
+        if best is not None and best.gpu_class == gpu_class:
+            continue
         preemptor = preemptor_of(index, lane, line.priority, gpu_class)
         sources = [
             (rule, bucket)
@@ -83,14 +87,16 @@ def find_victims(
         with search.quotas_restored():
             # Mostly enough is stopping already, and nobody has to be chosen.
             if search.fits():
-                return None
+                return best
             if index.bookings.of_class(gpu_class):
                 search.look_ahead(kept_until((each.attempt for each in candidates.everybody()), index.now))
             found = search.run(candidates, line)
         if found is not None:
-            return found
-        if search.may_others_help:
+            best = min(best or found, found, key=_turn)
+        elif search.may_others_help:
             others.append((search, candidates))
+    if best is not None:
+        return best
     for search, candidates in others:
         with search.quotas_restored():
             search.look_ahead(search.starts_by)
@@ -98,6 +104,16 @@ def find_victims(
         if found is not None:
             return found
     return None
+
+
+_TURNS = {Rule.UNFUNDED: 0, Rule.RECLAIM_WITHIN_COHORT: 1, Rule.BORROW_WITHIN_COHORT: 1, Rule.WITHIN_POOL: 2}
+
+
+def _turn(found: Found) -> tuple[bool, int]:
+    """When it is whose turn, of victims in several GPU classes: as within one, pods above a minimum before whole attempts,
+    and unfunded before borrowed before the pool's own. Of equals the class that is liked better."""
+    is_any_stopped = any(victim.pods_left is None for victim in found.victims)
+    return is_any_stopped, max(_TURNS[Rule(victim.rule)] for victim in found.victims)
 
 
 def _may_be_enough(outlook: Outlook, lane: Lane, gpu_class: GpuClassName, way: Way, candidates: Candidates) -> bool:

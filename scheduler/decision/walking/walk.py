@@ -1,7 +1,7 @@
 """The walk: serve the open lanes in order, booking as it goes, until nothing more can start.
 
 Within a pool its order holds. Across pools, as in Kueue, the heads of the pools compete: those within their nominal
-quota before those that would borrow, and those of their own cohort before those from further up the tree; then priority,
+quota before those that would borrow, and those that borrow in a lower part of the tree before others; then priority,
 then age, then id. A head is who is first of those whom no limit forbids to start beside what the cycle has started.
 """
 
@@ -23,6 +23,7 @@ from scheduler.decision.walking.triage import (
     Lack,
     balances_of,
     fund_line,
+    is_open,
     judge_lane,
     lane_lacks,
     may_run_unfunded,
@@ -38,7 +39,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
 
 CrossKey = tuple[int, int, Instant, WorkloadId]
-"""How far up the tree of cohorts it would borrow, and its place."""
+"""The height of the part of the tree of cohorts in which it would borrow, and its place."""
 
 
 class Walk:
@@ -108,13 +109,20 @@ class Walk:
 
     def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
         priority, _, waits_since, workload_id = place
-        gpu_class = lane.key.gpu_classes[0]
+        gpu_classes = lane.key.gpu_classes
+        if len(gpu_classes) > 1:  # it would start on the first that is open; where none is, it may get any
+            is_open_now = partial(is_open, self.index, lane.key, lane.gpus)
+            gpu_classes = next(((name,) for name in gpu_classes if is_open_now(name)), gpu_classes)
+        height = min([self._height_borrowed(lane, priority, name) for name in gpu_classes])
+        return (height, priority, waits_since, workload_id)
+
+    def _height_borrowed(self, lane: Lane, priority: int, gpu_class: GpuClassName) -> int:
         quotas, pool = self.index.quotas, lane.key.pool
-        borrows = quotas.over_nominal(pool, gpu_class, lane.gpus) > 0
-        if borrows and priority == AGED:  # what others of its pool have taken of its quota sends it back no more
-            borrows = lane.gpus > quotas.nominal(pool, gpu_class)
-        levels = max(1, quotas.levels_borrowed(pool, gpu_class, lane.gpus)) if borrows else 0
-        return (levels, priority, waits_since, workload_id)
+        if quotas.over_nominal(pool, gpu_class, lane.gpus) <= 0:
+            return 0
+        if priority == AGED and lane.gpus <= quotas.nominal(pool, gpu_class):
+            return 0  # what others of its pool have taken of its quota sends it back no more
+        return max(1, quotas.height_borrowed(pool, gpu_class, lane.gpus))
 
     def serve_unfunded(self, open_lanes: list[Lane]) -> None:
         """Start what may run without hours on what nobody who pays waits for; least recent user first."""
