@@ -61,6 +61,10 @@ def print_report(report: Json, first_refusals: Sequence[Mapping[str, str]]) -> N
         )
     for name, count in stream["source"].get("put_otherwise", {}).items():
         print_text(f"Put otherwise: {count:,} × {name}.", "dim")
+    for sort, known in stream["source"].get("unknown_names", {}).items():
+        print_text(
+            f"Unknown {sort.replace('_', ' ')}: {', '.join(f'{name} ({n:,})' for name, n in known.items())}.", "dim"
+        )
     for name, count in stream["left_out"].items():
         print_text(f"Left out: {count:,} × {name}.", "dim")
     for policy, sentences in zip(policies, first_refusals, strict=True):

@@ -277,11 +277,13 @@ def _cost(policies: Sequence[Json]) -> list[Row]:
 
 def _made(report: Json) -> list[tuple[str, str]]:
     stream = report["stream"]
-    source = {key: value for key, value in stream["source"].items() if key != "put_otherwise" and value}
+    given = stream["source"]
+    source = {key: value for key, value in given.items() if key not in {"put_otherwise", "unknown_names"} and value}
     rows = [("work", ", ".join(f"{key} {_plain(value)}" for key, value in source.items()))]
-    rows += [
-        ("put otherwise", f"{grouped(n)} × {what}") for what, n in stream["source"].get("put_otherwise", {}).items()
-    ]
+    rows += [("put otherwise", f"{grouped(n)} × {what}") for what, n in given.get("put_otherwise", {}).items()]
+    for sort, names in given.get("unknown_names", {}).items():
+        listed = ", ".join(f"{name} ({grouped(n)})" for name, n in names.items())
+        rows.append((f"unknown {sort.replace('_', ' ')}", listed))
     rows += [("left out", f"{grouped(count)} × {what}") for what, count in stream["left_out"].items()]
     if stream.get("bad_rows", {}).get("count"):
         rows.append(("bad rows left out", grouped(stream["bad_rows"]["count"])))

@@ -27,6 +27,7 @@ from scheduler.simulation.replay.company import Company
 from scheduler.simulation.replay.submissions import Stream, Submission
 
 BEST_EFFORT = "BE"
+UNKNOWN_NAMES_MAX, UNKNOWN_NAME_LENGTH = 10, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,31 @@ class Adopter:
             if node.gpu_class is not None:
                 gpus[node.gpu_class] += node.gpus
         self._classes_by_size = [name for name, _ in sorted(gpus.items(), key=lambda item: (-item[1], item[0]))]
+        by_value = sorted(policy.priority_classes.values(), key=lambda each: (each.value, each.name))
+        self._by_value = [each.name for each in by_value]
+        self._classes_by_name = {name.lower(): name for name in self._by_value}
         self.changed: Counter[str] = Counter()
         """How often something had to be put otherwise, by what."""
+        self._unknown: dict[str, Counter[str]] = {}
+        """Names that the policy has not, by their sort, and how often they came."""
 
     def stream(self, source: Mapping[str, object], jobs: Iterable[TraceJob], left_out: Mapping[str, int]) -> Stream:
         submissions = sorted((self._adopt(job) for job in jobs), key=lambda each: (each.at, each.spec.name))
         people = [self._people[subject] for subject in sorted(self._people)]
-        return Stream({**source, "put_otherwise": dict(sorted(self.changed.items()))}, people, submissions, left_out)
+        said = {"put_otherwise": dict(sorted(self.changed.items())), "unknown_names": self._unknown_names()}
+        return Stream({**source, **said}, people, submissions, left_out)
+
+    def _unknown_names(self) -> dict[str, dict[str, int]]:
+        """Of each sort the most frequent."""
+        return {
+            sort: dict(sorted(names.items(), key=lambda item: (-item[1], item[0]))[:UNKNOWN_NAMES_MAX])
+            for sort, names in sorted(self._unknown.items())
+        }
+
+    def _is_unknown(self, sort: str, instead: str, names: Iterable[str]) -> None:
+        """Names that the policy has not; `instead` says what was taken in their place."""
+        self.changed[instead] += 1
+        self._unknown.setdefault(sort, Counter()).update(_shown(name) for name in names if name)
 
     def _adopt(self, job: TraceJob) -> Submission:
         owner = self._owner(job)
@@ -130,7 +149,12 @@ class Adopter:
         for project in self._policy.projects.values():
             if project.name.lower() == wanted:
                 return project.team
-        return self._company.person(f"group/{group}").team if group else None
+        if not group:
+            return None
+        self._is_unknown(
+            "accounts", "engineer of an account that is no team or project: of a team by chance", [group]
+        )
+        return self._company.person(f"group/{group}").team
 
     def _project(self, job: TraceJob, owner: Engineer) -> ProjectName | None:
         projects = self._projects.get(owner.team, [])
@@ -145,7 +169,7 @@ class Adopter:
         named = [class_named(self._policy, model, self._names.gpu_classes) for model in job.models]
         wanted = list(dict.fromkeys(name for name in named if name is not None))
         if job.models and not wanted:
-            self.changed["gpu model unknown to the policy: any class"] += 1
+            self._is_unknown("gpu_models", "gpu model unknown to the policy: any class", job.models)
         if not job.models and job.place:
             of_place = class_named(self._policy, job.place, self._names.gpu_classes)
             wanted = [of_place] if of_place is not None else []
@@ -155,25 +179,25 @@ class Adopter:
         return tuple(wanted)
 
     def _priority_class(self, job: TraceJob, tier: Tier | None) -> PriorityClassName:
-        known = {name.lower(): name for name in self._policy.priority_classes}
-        by_value = sorted(self._policy.priority_classes.values(), key=lambda each: (each.value, each.name))
-        default = self._policy.default_priority_class or by_value[len(by_value) // 2].name
-        wanted = default
-        for name in job.classes:
-            said = self._names.priority_classes.get(name) or known.get(name.lower())
-            if said is None and name == BEST_EFFORT:
-                said = by_value[0].name
-            if said is not None:
-                wanted = said
-                break
+        default = self._policy.default_priority_class or self._by_value[len(self._by_value) // 2]
+        named = [name for name in map(self._class_called, job.classes) if name is not None]
+        wanted = named[0] if named else default
+        if not named and any(job.classes):
+            self._is_unknown("priorities", "QOS or partition of no priority class: the default", job.classes)
         if tier is not None and tier.priority_classes is not None and wanted not in tier.priority_classes:
             self.changed["priority class not of the owner's tier: the default"] += 1
             wanted = default if default in tier.priority_classes else min(tier.priority_classes)
         return wanted
 
+    def _class_called(self, name: str) -> PriorityClassName | None:
+        said = self._names.priority_classes.get(name) or self._classes_by_name.get(name.lower())
+        return said or (self._by_value[0] if name == BEST_EFFORT else None)
+
     def _time_limit_ms(self, job: TraceJob, tier: Tier | None) -> int:
         """The trace's own, else twice what it ran (Mu'alem and Feitelson, 2001), in whole minutes; never more than
         its owner may ask for."""
+        if job.limit_ms is None:
+            self.changed["no time limit said: twice the run"] += 1
         limit_ms = job.limit_ms if job.limit_ms is not None else 2 * job.run_ms
         whole_ms = max(MS_PER_MINUTE, -(-limit_ms // MS_PER_MINUTE) * MS_PER_MINUTE)
         longest = self._policy.limits.time_limit_max_ms
@@ -182,3 +206,9 @@ class Adopter:
         if whole_ms > longest:
             self.changed["time limit longer than the owner may ask for: the longest"] += 1
         return min(whole_ms, longest)
+
+
+def _shown(name: str) -> str:
+    """What a stranger wrote, without what a terminal would obey."""
+    start = name[:UNKNOWN_NAME_LENGTH]
+    return start if start.isprintable() else ascii(start)

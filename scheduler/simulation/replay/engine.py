@@ -165,6 +165,7 @@ class Replay:
     # submissions
 
     def _take_in(self, submission: Submission) -> None:
+        self._measures.asked(submission)
         owner = self._people[submission.owner]
         spec = with_defaults(submission.spec, self._policy)
         image = self._image[spec.kind]
@@ -189,7 +190,6 @@ class Replay:
         )
         work = Work(number, submission, workload, submission.run_ms, purses, submission.at)
         self._works.append(work)
-        self._measures.submitted(work)
         self._attempts.queue(work, submission.at)
 
     def _is_allowed(self, spec: WorkloadSpec) -> bool:

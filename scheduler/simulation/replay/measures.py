@@ -13,6 +13,7 @@ from scheduler.domain.workloads import Attempt
 from scheduler.simulation.replay.calendar import Calendar
 from scheduler.simulation.replay.series import Series
 from scheduler.simulation.replay.settling import Settled
+from scheduler.simulation.replay.submissions import Submission
 from scheduler.simulation.replay.works import Run, Work
 
 BINS_MAX = 400
@@ -45,8 +46,8 @@ class Window:
 
 @dataclass(slots=True)
 class Person:
-    """What came of one engineer's work. GPU-milliseconds are physical; `served` is what their finished or lasting work
-    took, without what a preemption lost."""
+    """What came of one engineer's work. GPU-milliseconds are physical; `asked` is of all that they submitted, refused or
+    not; `served` is what their finished or lasting work took, without what a preemption lost."""
 
     tier: TierName
     team: str
@@ -54,7 +55,6 @@ class Person:
     served_gpu_ms: int = 0
     waited_ms: int = 0
     started: int = 0
-    submitted: int = 0
     slowdowns: list[float] = field(default_factory=list)
 
 
@@ -99,12 +99,10 @@ class Measures:
             Series(window.starts_at, window.ends_at, window.bin_ms, window.bins) for _ in range(3)
         )
 
-    def submitted(self, work: Work) -> None:
-        person = self._person(work)
-        person.submitted += 1
-        person.asked_gpu_ms += work.submission.spec.gpus * min(
-            work.submission.run_ms, work.submission.spec.time_limit_ms
-        )
+    def asked(self, submission: Submission) -> None:
+        """It is submitted, whatever is said to it: who is refused is not served."""
+        spec = submission.spec
+        self._person(submission.owner).asked_gpu_ms += spec.gpus * min(submission.run_ms, spec.time_limit_ms)
 
     def refused(self, refusal: Refusal) -> None:
         code = refusal.code.value
@@ -128,7 +126,7 @@ class Measures:
         self.waiting_ms[work.waiting_for] += at - work.waiting_since
         if work.attempts == 1:
             wait_ms = at - work.submission.at
-            person = self._person(work)
+            person = self._person(work.workload.owner)
             self.waits[work.workload.spec.priority_class, person.tier].append(wait_ms)
             person.waited_ms += wait_ms
             person.started += 1
@@ -142,7 +140,7 @@ class Measures:
         self, run: Run, attempt: Attempt, at: Instant, settled: Settled, *, lost_gpu_ms: int, is_retried: bool = False
     ) -> None:
         """An attempt is over; its workload may be queued again, by a retry rule or otherwise."""
-        person = self._person(run.work)
+        person = self._person(run.work.workload.owner)
         person.served_gpu_ms += self._count_use(run, at, settled, person) - lost_gpu_ms
         if attempt.stop_reason is Reason.PREEMPTED:
             self.preemptions[attempt.priority_class] += 1
@@ -158,10 +156,10 @@ class Measures:
         floor_ms = max(SLOWDOWN_FLOOR_MS, min(submission.run_ms, submission.spec.time_limit_ms))
         slowdown = max(1.0, (at - submission.at) / floor_ms)
         self.slowdowns.append(slowdown)
-        self._person(work).slowdowns.append(slowdown)
+        self._person(work.workload.owner).slowdowns.append(slowdown)
 
     def still_running(self, run: Run, at: Instant, settled: Settled) -> None:
-        person = self._person(run.work)
+        person = self._person(run.work.workload.owner)
         person.served_gpu_ms += self._count_use(run, at, settled, person)
 
     def _count_use(self, run: Run, at: Instant, settled: Settled, person: Person) -> int:
@@ -181,8 +179,7 @@ class Measures:
         self.queue.add(work.queued_since, at, 1)
         self.queue_gpus.add(work.queued_since, at, work.workload.spec.gpus)
 
-    def _person(self, work: Work) -> Person:
-        owner = work.workload.owner
+    def _person(self, owner: EngineerId) -> Person:
         person = self.persons.get(owner)
         if person is None:
             engineer = self.people[owner]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from scheduler.domain.cluster import PodRequest
+from scheduler.domain.units import Instant
 from scheduler.simulation.replay.adopting import TraceJob
 from scheduler.simulation.traces.sacct import GOING_ON, SlurmJob
 
@@ -32,7 +33,7 @@ def slurm_work(jobs: Iterable[SlurmJob], left_out: Counter[str], changed: Counte
             pods = _pods(job)
             yield TraceJob(
                 name=f"{job.name[:80]}-{job.id}",
-                at=job.submitted_at,
+                at=_came_at(job),
                 run_ms=job.ran_ms,
                 pods=pods,
                 pod=PodRequest(job.gpus // pods, job.cpu_milli // pods, job.memory_mib // pods),
@@ -44,6 +45,13 @@ def slurm_work(jobs: Iterable[SlurmJob], left_out: Counter[str], changed: Counte
                 limit_ms=job.limit_ms,
                 exit_code=(job.exit_code or _FAILED_CODE) if job.state in _FAILED else 0,
             )
+
+
+def _came_at(job: SlurmJob) -> Instant:
+    """When it was submitted, or could have started at the soonest: what waits for other work keeps nobody waiting."""
+    if job.eligible_at is None or job.started_at is None:
+        return job.submitted_at
+    return max(job.submitted_at, min(job.eligible_at, job.started_at))
 
 
 def _pods(job: SlurmJob) -> int:

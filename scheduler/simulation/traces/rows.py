@@ -96,8 +96,10 @@ def rows(
     remedy: str = "",
 ) -> Iterator[tuple[Row, str, Value]]:
     """(row, where it stands, what was made of it), for cells with the line on which they begin; `remedy` is told of too
-    many cells."""
+    many cells. The header comes again where files were put behind one another."""
     for cells, line in lines:
+        if cells == columns:
+            continue
         where = f"{file}:{line}"
         try:
             if len(cells) != len(columns):

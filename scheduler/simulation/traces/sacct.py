@@ -10,21 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.digits import whole_number_in
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, Instant
 from scheduler.simulation.traces.opening import opened_text
-from scheduler.simulation.traces.rows import LeaveOut, Row, header, invalid, quoted, refuse_all, rows
+from scheduler.simulation.traces.rows import LeaveOut, Row, invalid, quoted, refuse_all, rows
+from scheduler.simulation.traces.sacct_table import JOB, STEP, read_table
 
 REQUIRED = ("JobID", "Submit")
-FREE_TEXT = frozenset(
-    {"JobName", "Comment", "AdminComment", "SystemComment", "Extra", "SubmitLine", "WorkDir", "WCKey", "Reason"}
-    | {"Constraints", "StdIn", "StdOut", "StdErr"}
-)
-"""Columns whose cells may hold the delimiter itself: sacct does not quote."""
 EARLIER_RUN = "earlier run of a requeued job"
 TOLD_AGAIN = "job of which another file tells, too"
 UNSAID = frozenset({"", "unknown", "none", "n/a", "na", "(null)", "none assigned", "invalid"})
@@ -37,10 +32,6 @@ TWICE_SHOWN_MS = MS_PER_HOUR
 YEARS = (2000, 2100)
 """What a time may be of: Slurm is no older, and a replay goes through all years, also those since a time of nothing."""
 
-_DELIMITED = re.compile(r"^[A-Za-z]+([^A-Za-z0-9_% ])[A-Za-z]")
-"""A name of a column, one character, and the next: without `-P` there are blanks between them, and no column ends."""
-_STEP = re.compile(r"^[0-9]+([_+][0-9]+)*\..+$")
-_JOB = re.compile(r"^[0-9]+([_+]([0-9]+|\[[^\]]*\]))*$")
 _CLOCK = re.compile(r"^(?:(?:([0-9]{1,6})-)?([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})(?:\.[0-9]+)?$")
 _DAYS_HOURS = re.compile(r"^([0-9]{1,6})-([0-9]{1,9})$")
 _GRES = re.compile(r"^gres[/:]", re.IGNORECASE)
@@ -72,6 +63,8 @@ class SlurmJob:
     memory_mib: int
     exit_code: int
     started_at: Instant | None = None
+    eligible_at: Instant | None = None
+    """Since when it could have started (its dependencies, its begin time); None: not said."""
     cluster: str = ""
 
     @property
@@ -114,71 +107,20 @@ def _last_runs(read: Iterable[SlurmJob], left_out: Counter[str]) -> Iterable[Slu
     return jobs.values()
 
 
-def _began(job: SlurmJob) -> tuple[bool, Instant, Instant]:
-    """A requeued job is submitted anew; while it waits again, what it had run before is all that is known of it."""
-    return job.has_started, job.submitted_at, job.started_at or Instant(0)
+def _began(job: SlurmJob) -> tuple[bool, Instant, Instant, int]:
+    """A requeued job is submitted anew; while it waits again, what it had run before is all that is known of it. Where
+    the files of two months were put into one, of one run the row counts that tells of more of it."""
+    return job.has_started, job.submitted_at, job.started_at or Instant(0), job.ran_ms or 0
 
 
 def _read(file: Path, zone: ZoneInfo, leave_out: LeaveOut) -> Iterator[SlurmJob]:
     """Every job's row."""
     with opened_text(file) as text:
-        first = text.readline().rstrip("\r\n")
-        between = _delimiter(first)
-        if between not in first and len(first.split()) > 1 and "JobID" in first.split():
-            raise invalid(
-                f"{file}:1: JobID", "columns with blanks between them", "what `sacct -P` prints, with | between"
-            )
-        _require_header(first, between, file)
-        is_closed = first.endswith(between)
-        columns = header(first.removesuffix(between).split(between), file, REQUIRED)
-        free = [position for position, name in enumerate(columns) if name in FREE_TEXT]
-        lines = _lines(text, between, is_closed=is_closed)
-        if len(free) == 1:
-            lines = _whole_again(lines, free[0], len(columns), between)
+        columns, lines, between = read_table(text, file, REQUIRED)
         remedy = f" (where names hold {between}, ask for one column of free text, or with another --delimiter)"
         for _, _, job in rows(lines, columns, file, _Parser(zone), leave_out, remedy):
             if job is not None:
                 yield job
-
-
-def _require_header(first: str, between: str, file: Path) -> None:
-    """Raises InvalidInput where a job stands in the first line, or cells hold what stands between them."""
-    names = first.split(between)
-    if any(_JOB.match(name) or _STEP.match(name) for name in names):
-        raise invalid(
-            f"{file}:1: JobID", "a job", "the names of the columns, as sacct prints them without --noheader"
-        )
-    if between == "," and (lists := [name for name in names if name.endswith(("TRES", "GRES"))]):
-        raise invalid(
-            f"{file}:1: {lists[0]}", "columns with commas between them", "another --delimiter: its cells hold commas"
-        )
-
-
-def _delimiter(first: str) -> str:
-    """What stands between the names of the header: `|`, or what `--delimiter` says instead."""
-    if "|" in first:
-        return "|"
-    found = _DELIMITED.match(first)
-    return found[1] if found is not None else "|"
-
-
-def _lines(text: TextIO, between: str, *, is_closed: bool) -> Iterator[tuple[list[str], int]]:
-    """The rows after the header. `is_closed`: as `-p` writes them, with a separator after the last cell, too."""
-    for number, line in enumerate(text, 2):
-        cells = line.rstrip("\r\n")
-        if cells.strip(f"{between} \t"):
-            yield (cells.removesuffix(between) if is_closed else cells).split(between), number
-
-
-def _whole_again(
-    lines: Iterable[tuple[list[str], int]], free: int, count: int, between: str
-) -> Iterator[tuple[list[str], int]]:
-    """A name with the delimiter in it came as several cells. Counted from both ends, all that are too many are its own:
-    of a row with one column of free text."""
-    for cells, number in lines:
-        end = free + 1 + len(cells) - count
-        named = [*cells[:free], between.join(cells[free:end]), *cells[end:]] if len(cells) > count else cells
-        yield named, number
 
 
 class _Parser:
@@ -189,9 +131,9 @@ class _Parser:
 
     def __call__(self, row: Row, where: str) -> SlurmJob | None:
         job_id = row["JobID"]
-        if _STEP.match(job_id):
+        if STEP.match(job_id):
             return None
-        if not _JOB.match(job_id):
+        if not JOB.match(job_id):
             raise invalid(f"{where}: JobID", quoted(job_id), "a job's number, with its array index or step")
         submitted_at = self._moment(row, "Submit", where)
         if submitted_at is None:
@@ -217,6 +159,7 @@ class _Parser:
             memory_mib=_memory_mib(row, nodes, cpus, where),
             exit_code=_exit_code(row),
             started_at=self._moment(row, "Start", where),
+            eligible_at=self._moment(row, "Eligible", where),
             cluster=row.get("Cluster", ""),
         )
 

@@ -245,7 +245,7 @@ def test_a_run_over_the_hour_that_is_shown_twice_is_as_long_as_it_was(tmp_path: 
     assert read_jobs([file], "UTC")[0][0].ran_ms == 0, "no clock was turned back there"
 
 
-@pytest.mark.parametrize("between", [";", "\t", "^"])
+@pytest.mark.parametrize("between", [";", "\t", "^", "|||", "^|^", "@@"])
 def test_another_delimiter_than_the_bar_is_found_in_the_header(tmp_path: Path, between: str) -> None:
     lines = [text.replace("|", between) for text in (HEADER, JOB)]
     assert read(tmp_path, lines[1], header=lines[0]) == read(tmp_path, JOB)
