@@ -167,6 +167,19 @@ def test_another_pool_takes_no_more_back_than_was_borrowed() -> None:
         assert shrunk(plan) == expected
 
 
+def test_of_pods_of_two_gpus_another_pool_takes_half_as_many_as_gpus_were_borrowed() -> None:
+    by = policy(
+        pool("red", gpus=6, cohort="all"),
+        pool("green", gpus=1, cohort="all"),
+        pool("blue", gpus=5, cohort="all", reclaim_within_cohort=ReclaimWithinCohort.ANY),
+    )
+    pairs = running("pairs", {"n": 4}, 1, 4, gpus=2, is_borrowed=True, priority_class=SPARE)
+    others = running("others", {"n": 4}, 1, 4, team="green", pool="green", is_borrowed=True)
+    mine = workload("mine", gpus=4, team="blue", owner="eve")
+    plan = decide(snapshot(nodes(node("n", 12)), [mine], attempts=[pairs, others], by=by))
+    assert shrunk(plan) == {"pairs": 3, "others": 2}
+
+
 def test_what_was_lent_is_lent_once_however_many_would_give_it_back() -> None:
     """One GPU is borrowed: one of them falls for it, and nothing is taken of the other."""
     by = policy(pool("red", gpus=4, cohort="all"), pool("blue", gpus=4, cohort="all"))

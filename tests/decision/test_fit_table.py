@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scheduler.decision.placing import fit_table
 from scheduler.decision.placing.fit_table import FitTable
-from scheduler.decision.placing.node_use import CLAIMED, OCCUPIED, STOPPING, NodeUse, empty_use
+from scheduler.decision.placing.node_use import CLAIMED, OCCUPIED, STOPPING, NodeUse, empty_use, left_on
 from scheduler.decision.placing.shape import Shape
 from scheduler.domain.cluster import Node, PodRequest
 from scheduler.domain.units import GpuClassName, NodeName
@@ -95,3 +95,20 @@ def test_a_gang_takes_the_roomiest_nodes_and_ends_where_the_rest_is_worth_most()
     placement = table.placement(row, table.counts(row), 9)
     assert placement is not None
     assert dict(placement.pods_by_node) == {NAMES[0]: 4, NAMES[2]: 4, NAMES[1]: 1}
+
+
+@pytest.mark.parametrize(
+    ("stopping", "claimed", "available", "coming"),
+    [
+        ((0, 0, 0), (0, 0, 0), (2, 48_000, 200_000), (2, 48_000, 200_000)),
+        ((2, 16_000, 62_144), (0, 0, 0), (2, 48_000, 200_000), (4, 64_000, 262_144)),
+        ((2, 16_000, 62_144), (1, 16_000, 1_000), (2, 48_000, 200_000), (3, 48_000, 261_144)),
+        ((0, 0, 0), (1, 8_000, 50_000), (1, 40_000, 150_000), (1, 40_000, 150_000)),
+        ((1, 16_000, 0), (2, 8_000, 50_000), (1, 48_000, 150_000), (1, 56_000, 150_000)),
+    ],
+)
+def test_what_still_ends_is_not_free_yet_and_serves_what_is_claimed_first(
+    stopping: tuple[int, ...], claimed: tuple[int, ...], available: tuple[int, ...], coming: tuple[int, ...]
+) -> None:
+    use = [[2, 16_000, 62_144], list(stopping), list(claimed)]
+    assert left_on(a_node(NAMES[0]), use) == (available, coming)

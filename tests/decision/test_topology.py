@@ -115,7 +115,9 @@ def test_a_node_that_says_nothing_of_its_rack_is_a_rack_of_its_own() -> None:
     known = nodes(node("bare", 8), node("naked", 8))
 
     assert placements(decided(known, gang(2, "require:rack"))) == {"gang": {"bare": 2}}
-    assert reasons(decided(known, gang(3, "require:rack"))) == {"gang": Reason.TOPOLOGY_UNPLACEABLE}
+    too_large = decided(known, gang(3, "require:rack"))
+    assert reasons(too_large) == {"gang": Reason.TOPOLOGY_UNPLACEABLE}
+    assert too_large.verdicts[0].evidence["domain"] == "bare"
 
 
 def test_a_gang_may_require_and_prefer_a_single_node() -> None:

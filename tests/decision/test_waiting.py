@@ -10,6 +10,7 @@ from scheduler.domain.policy import Limits
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import Instant, WorkloadId
 from tests.decision.builders import (
+    A100,
     H100,
     NOW,
     attempt,
@@ -92,3 +93,16 @@ def test_nothing_is_launched_while_launching_is_paused_and_who_paused_it_is_said
     assert reasons(plan) == {"w": Reason.LAUNCH_PAUSED}
     said = plan.verdicts[0]
     assert sentence(said.reason, said.evidence) == "Launching is paused by greta: maintenance."
+
+
+def test_whose_best_liked_class_has_no_more_than_it_needs_in_service_waits_for_that() -> None:
+    known = nodes(node("h1"), node("h2", accepts_work=False), node("a1", gpu_class=A100))
+    full = [attempt("r1", "h1", gpus=8), attempt("r2", "a1", gpus=8, gpu_class=A100)]
+    wish = workload("w", gpus=8, classes=(H100, A100))
+
+    for gpu_class, of_nodes in (
+        (H100, known),
+        (A100, {**known, **nodes(node("h1", 7), node("h2", accepts_work=False))}),
+    ):
+        verdict = decide(snapshot(of_nodes, [wish], attempts=full)).verdicts[0]
+        assert (verdict.reason, verdict.evidence["gpu_class"]) == (Reason.RESOURCES, gpu_class)

@@ -4,9 +4,11 @@ from dataclasses import fields, is_dataclass, replace
 
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
-from scheduler.domain.policy import Policy, Pool, PriorityClass, Project, Quota, Tier
+from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
+from scheduler.domain.policy import Policy, Pool, PriorityClass, Project, Quota, SandboxTerms, Tier
 from scheduler.domain.policy_changes import PolicyChange, diff_policies, policy_terms
 from scheduler.domain.units import (
+    MS_PER_HOUR,
     GpuClassName,
     PerMille,
     PoolName,
@@ -69,6 +71,29 @@ def test_a_limit_that_is_lifted_reads_as_a_word() -> None:
         ("stop_rates.idle.rate", "limited", "unlimited"),
         ("stop_rates.idle.share_per_mille", 50, None),
     ]
+
+
+def test_what_a_policy_leaves_open_reads_as_words_and_what_it_says_as_its_files_do() -> None:
+    guards = (
+        SpendGuard("day", GuardOf.ENGINEER, GuardWindow.DAY, soft=5 * MS_PER_HOUR),
+        SpendGuard("hour", GuardOf.TEAM, GuardWindow.HOUR, hard=9 * MS_PER_HOUR),
+    )
+    shell = SandboxTerms(default_image="lab:1", default_command=("jupyter", "lab"))
+    open_terms, said = policy_terms(POLICY), policy_terms(replace(POLICY, spend_guards=guards, sandbox=shell))
+
+    assert {path: (open_terms.get(path), said[path]) for path in said if open_terms.get(path) != said[path]} == {
+        "spend_guards": ("none", "day, hour"),
+        "spend_guards.day.of": (None, "engineer"),
+        "spend_guards.day.window": (None, "day"),
+        "spend_guards.day.soft_gpu_hours": (None, 5),
+        "spend_guards.day.hard_gpu_hours": (None, "no limit"),
+        "spend_guards.hour.of": (None, "team"),
+        "spend_guards.hour.window": (None, "hour"),
+        "spend_guards.hour.soft_gpu_hours": (None, "no warning"),
+        "spend_guards.hour.hard_gpu_hours": (None, 9),
+        "sandbox.default_image": ("none", "lab:1"),
+        "sandbox.default_command": ("the image's own", "jupyter lab"),
+    }
 
 
 def test_a_name_with_dots_keeps_its_path() -> None:

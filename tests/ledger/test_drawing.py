@@ -99,6 +99,15 @@ def test_an_attempt_that_goes_on_unfunded_uses_up_its_money_first() -> None:
     assert (made.overrun, made.unfunded) == (0, 200)
 
 
+def test_a_hold_pays_to_the_last_millisecond_before_it_would_owe_one_unit_more() -> None:
+    # Of 17 thousandths a millisecond 647 come to 10.999.
+    made = charge(attempt(), [drawn(10, Draw(H100, 17))], 648, Instant(9))
+    assert [(each, amount, gpu_ms) for each, _, amount, gpu_ms in moved(made)] == [
+        ("charged:a-1", 10, 647),
+        ("charged:overrun/e-ada", 1, 1),
+    ]
+
+
 def test_a_resolved_hold_of_another_unit_pays_nothing() -> None:
     released = replace(drawn(900, Draw(H100, 1_000), "1", "a-released"), state=HoldState.RESOLVED)
     made = charge(attempt(), [released, drawn(900, Draw(H100, 1_000), "2", "a-open")], 400, Instant(9))

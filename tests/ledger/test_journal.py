@@ -41,9 +41,11 @@ def test_entries_that_do_not_balance_cannot_be_built(entries: tuple[Entry, ...])
 
 
 def test_units_never_mix_in_a_transaction_even_where_each_balances() -> None:
-    with pytest.raises(InvalidInput) as refused:
-        transaction(*transfer_entries(A, B, 1), *transfer_entries(A, B, 1, unit=Unit("tokens")))
-    assert refused.value.code is RefusalCode.UNIT_MISMATCH
+    hours, tokens = transfer_entries(A, B, 1), transfer_entries(A, B, 1, unit=Unit("tokens"))
+    for entries in ([*hours, *tokens], [*hours, *tokens, *hours]):
+        with pytest.raises(InvalidInput) as refused:
+            transaction(*entries)
+        assert refused.value.code is RefusalCode.UNIT_MISMATCH
 
 
 @pytest.mark.parametrize("amount", [AMOUNT_MAX, -AMOUNT_MAX, 2**63 - 1])

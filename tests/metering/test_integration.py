@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import Health
 from scheduler.metering.integration import DeviceState, Integration, begin, close, mark_of, observe, resume
 from scheduler.metering.samples import ProcessUse, Sample, Utilization, UtilizationSource
@@ -61,6 +61,13 @@ def test_a_window_holds_what_lies_between_its_samples_and_nothing_else() -> None
             processes=(ProcessSeen(7, 99, 5, 40, None, None, seen_until=Instant(START + 10_000)),),
         )
     ]
+
+
+def test_whose_pod_a_process_was_in_is_remembered_where_a_later_reading_does_not_tell() -> None:
+    told = ProcessUse(7, 99, pod_uid=PodUid("pod-a"), container_id="c-a")
+    _, windows = fold([sample(0), sample(5_000, processes=(told,)), sample(15_000, processes=(ProcessUse(7, 99),))])
+    (seen,) = windows[0].processes or ()
+    assert (seen.pod_uid, seen.container_id) == (PodUid("pod-a"), "c-a")
 
 
 def test_what_was_never_read_is_absent_and_not_zero() -> None:

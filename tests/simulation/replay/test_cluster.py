@@ -4,7 +4,8 @@ import pytest
 
 from scheduler.adapters.policy_files import read_policy
 from scheduler.domain.units import GpuClassName
-from scheduler.simulation.replay.cluster import PRODUCT, class_named, class_of, quota_cluster
+from scheduler.simulation.replay.cluster import PRODUCT, class_named, class_of, openb_cluster, quota_cluster
+from scheduler.simulation.traces.openb import OpenbNode
 from tests.simulation.replay.build import POLICY
 
 TWO = read_policy(
@@ -42,3 +43,8 @@ def test_what_is_said_goes_first_and_labels_before_names() -> None:
 
 def test_a_cluster_of_the_quotas_covers_them() -> None:
     assert sum(node.gpus for node in quota_cluster(TWO)) == 8
+
+
+def test_of_openbs_nodes_those_without_gpus_are_left_out() -> None:
+    nodes = [OpenbNode("bare", 64_000, 262_144, 0, ""), OpenbNode("full", 64_000, 262_144, 8, "V100M32")]
+    assert [(node.name, node.labels) for node in openb_cluster(nodes)] == [("full", {PRODUCT: "V100M32"})]
