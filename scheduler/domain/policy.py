@@ -129,6 +129,11 @@ class PriorityClass:
     refund_cap_ms: int = MS_PER_HOUR
     off_peak: OffPeak | None = None
     """When its work may start; None: at any time."""
+    kinds: frozenset[WorkloadKind] | None = None
+    """Of what work it may be; None: of any."""
+
+    def is_for(self, kind: WorkloadKind) -> bool:
+        return self.kinds is None or kind in self.kinds
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,7 @@ def _priority_class(item: PriorityClass) -> Terms:
         "grace_max_seconds": item.grace_seconds_max,
         "refund_cap_minutes": item.refund_cap_ms // MS_PER_MINUTE,
         **_off_peak(item.off_peak),
+        "kinds": "any" if item.kinds is None else _listed(item.kinds),
     }
 
 

@@ -151,7 +151,7 @@ _JUDGES: dict[str, _Judge] = {
         ),
         _is_looser,
     ),
-    **dict.fromkeys(("gpu_classes", "priority_classes", "images", "teams"), _is_wider),
+    **dict.fromkeys(("gpu_classes", "priority_classes", "kinds", "images", "teams"), _is_wider),
     **dict.fromkeys(
         ("period", "within_pool", "reclaim_within_cohort", "borrow_within_cohort", "preemption_delay_seconds"),
         _differs,

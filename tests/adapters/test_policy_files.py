@@ -80,6 +80,7 @@ priority_classes:
     grace_max_seconds: 45
     refund_cap_minutes: 90
     off_peak: {from_hour: 20, until_hour: 6, weekends: false, free_per_mille: 300}
+    kinds: [job, booking]
 tiers:
   senior:
     allowance_gpu_hours: 400
@@ -217,6 +218,7 @@ URGENT_TERMS = PriorityClass(
     grace_seconds_max=45,
     refund_cap_ms=90 * 60_000,
     off_peak=OffPeak(20, 6, False, PerMille(300)),
+    kinds=frozenset({WorkloadKind.JOB, WorkloadKind.BOOKING}),
 )
 SENIOR = Tier(
     name=TierName("senior"),

@@ -10,11 +10,12 @@ from scheduler.decision.decide import step
 from scheduler.decision.state import State
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.cluster import GpuClass, Node
+from scheduler.domain.errors import Refusal
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
 from scheduler.domain.policy import Policy, PriorityClass, Quota
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, NodeName, PerMille, PoolName, PriorityClassName
-from scheduler.domain.workloads import AttemptState, Workload
+from scheduler.domain.workloads import AttemptState, Workload, WorkloadKind
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view
@@ -105,6 +106,25 @@ def test_a_higher_class_of_the_same_price_is_advised_without_a_price(company: Co
     company.world.put_policy(replace(policy, priority_classes=classes))
     busy(company)
     assert "priority class urgent" in {each.change for each in quoted(company).sooner}
+
+
+@pytest.mark.parametrize(
+    ("terms", "asks"),
+    [({"kinds": frozenset({WorkloadKind.SANDBOX})}, {}), ({"grace_seconds_max": 60}, {"grace_seconds": 90})],
+    ids=["of another kind of work", "with less grace than it asks for"],
+)
+def test_a_class_that_would_not_take_it_is_not_advised(
+    company: Company, terms: dict[str, object], asks: dict[str, object]
+) -> None:
+    policy = company.world.require_policy()
+    for_others = replace(URGENT, **terms)  # type: ignore[arg-type]  # by name
+    company.world.put_policy(replace(policy, priority_classes={**policy.priority_classes, URGENT.name: for_others}))
+    busy(company)
+    advice = [change for change, _, _ in advised(quoted(company, **asks))]
+    assert advice
+    assert not any("urgent" in change for change in advice)
+    with pytest.raises(Refusal, match="urgent"):
+        company.submit("ada", priority_class=URGENT.name, **asks)
 
 
 def test_a_shorter_limit_is_advised_where_it_is_over_before_somebody_ahead_could_start(company: Company) -> None:

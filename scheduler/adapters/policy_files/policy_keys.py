@@ -27,7 +27,7 @@ from scheduler.adapters.policy_files.taint_keys import TOLERATES
 from scheduler.adapters.policy_files.topology_keys import LEVELS
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.policy import AtExhaustion, BorrowWithinCohort, ReclaimWithinCohort, WithinPool
-from scheduler.domain.workloads import HoldMode
+from scheduler.domain.workloads import HoldMode, WorkloadKind
 
 # The bounds keep the largest possible hold (GPUs × time × weight × class factor) under 2^62, see domain.units.
 _GPUS_MAX = 16_384
@@ -104,6 +104,7 @@ REFUND_CAP = Field(
     "refund_cap_minutes", Whole(0, _MINUTES_MAX, "minutes"), "most lost work that is refunded, per GPU", default=60
 )
 STARTS = Field("off_peak", OFF_PEAK, "when its work may start", absent="at any time")
+CLASS_KINDS = Field("kinds", ListOf(Choice(WorkloadKind)), "the kinds of work that may be of it", absent="any")
 PRIORITY_CLASS = Section(
     "priority_classes.NAME",
     "A priority class and the terms of running in it.",
@@ -121,6 +122,7 @@ PRIORITY_CLASS = Section(
         GRACE_MAX,
         REFUND_CAP,
         STARTS,
+        CLASS_KINDS,
     ),
 )
 

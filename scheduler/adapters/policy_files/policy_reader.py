@@ -140,7 +140,7 @@ def _gpu_class(name: str, record: Record) -> GpuClass:
 
 
 def _priority_class(name: str, record: Record) -> PriorityClass:
-    starts = record.find(keys.STARTS)
+    starts, kinds = record.find(keys.STARTS), record.find(keys.CLASS_KINDS)
     return PriorityClass(
         name=PriorityClassName(name),
         value=record.value(keys.VALUE),
@@ -155,6 +155,7 @@ def _priority_class(name: str, record: Record) -> PriorityClass:
         grace_seconds_max=record.value(keys.GRACE_MAX),
         refund_cap_ms=record.value(keys.REFUND_CAP) * MS_PER_MINUTE,
         off_peak=None if starts is None else off_peak(starts),
+        kinds=None if kinds is None else frozenset(kinds),
     )
 
 

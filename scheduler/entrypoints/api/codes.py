@@ -144,9 +144,9 @@ CODES: dict[RefusalCode, CodeText] = {
     ),
     _C.PRIORITY_CLASS_NOT_ALLOWED: CodeText(
         403,
-        "Your tier may not use this priority class",
-        "The policy says which priority classes each tier may use.",
-        "Choose one that your tier may use.",
+        "Your tier, or this kind of work, may not use this priority class",
+        "The policy says which priority classes each tier may use, and of what kinds of work each may be.",
+        "Choose one that your tier may use for this kind of work.",
     ),
     _C.GPU_CLASS_NOT_ALLOWED: CodeText(
         403,

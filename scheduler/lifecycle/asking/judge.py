@@ -195,6 +195,18 @@ def _require_priority_class(spec: WorkloadSpec, tier: Tier, policy: Policy) -> P
             code=RefusalCode.PRIORITY_CLASS_NOT_ALLOWED,
             expected="one of " + ", ".join(sorted(tier.priority_classes)),
         )
+    if not priority_class.is_for(spec.kind):
+        open_to_it = sorted(
+            name
+            for name, each in policy.priority_classes.items()
+            if each.is_for(spec.kind) and (tier.priority_classes is None or name in tier.priority_classes)
+        )
+        raise NotPermitted(
+            f"the priority class {spec.priority_class} is not for a {spec.kind.value}",
+            where="priority_class",
+            code=RefusalCode.PRIORITY_CLASS_NOT_ALLOWED,
+            expected="one of " + ", ".join(open_to_it),
+        )
     if spec.grace_seconds > priority_class.grace_seconds_max:
         raise InvalidInput(
             f"a grace of {spec.grace_seconds} s is longer than {spec.priority_class} allows",

@@ -8,6 +8,7 @@ from scheduler.decision.forecast import Band, Forecast
 from scheduler.decision.ordering.hours import need_at_launch
 from scheduler.decision.state import State
 from scheduler.domain.allowances import Allowance, AllowanceBalance, HolderKind, holders_for
+from scheduler.domain.errors import Refusal
 from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spendable_standard
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
@@ -28,7 +29,8 @@ from scheduler.domain.wording import counted, lasting
 from scheduler.domain.workloads import Workload, WorkloadSpec
 from scheduler.lifecycle.asking.confirming import confirmation_needed
 from scheduler.lifecycle.asking.following import with_conditions
-from scheduler.lifecycle.asking.judge import new_workload, with_defaults
+from scheduler.lifecycle.asking.judge import judge, new_workload, with_defaults
+from scheduler.lifecycle.asking.paying import balances_for
 from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms, judge_for, require_room_for
 from scheduler.lifecycle.memory.named import sentence_named
 from scheduler.lifecycle.memory.prices_ahead import terms_for
@@ -135,11 +137,13 @@ def _of_each_class(world: World, asked: tuple[Workload, int], found: Forecast, n
 def _sooner(
     world: World, state: State, asked: tuple[Workload, int], found: Forecast, now: Instant
 ) -> Iterator[SoonerView]:
-    """Changes that would start before the band of what was asked for, the soonest first. What waits already would be
-    submitted anew for them, as young as what was not submitted yet, and cancelled."""
+    """Changes that would be taken, and would start before the band of what was asked for, the soonest first. What waits
+    already would be submitted anew for them, as young as what was not submitted yet, and cancelled."""
     policy, (workload, indexes) = world.require_policy(), asked
     views = []
-    for change, spec in _alternatives(world, workload, found):
+    for change, spec in alternatives(world, workload, found):
+        if not _would_be_taken(world, workload, spec, now):
+            continue
         other = replace(workload, id=ASKED_ABOUT, spec=spec, submitted_at=now)
         seen = state.forecast(other, world.past_use.usual_share, None if workload.id == ASKED_ABOUT else workload.id)
         if seen is None or seen.starts is None or (found.starts is not None and seen.starts[1] >= found.starts[1]):
@@ -156,13 +160,24 @@ def _sooner(
     yield from sorted(views, key=lambda view: (view.starts_until or 0, view.asked))[:SOONER_MAX]
 
 
-def _alternatives(world: World, workload: Workload, found: Forecast) -> Iterator[tuple[str, WorkloadSpec]]:
-    """Another GPU class, fewer GPUs, a shorter limit, a higher class: what its owner's tier lets them ask for."""
-    policy, spec = world.require_policy(), workload.spec
+def _would_be_taken(world: World, workload: Workload, spec: WorkloadSpec, now: Instant) -> bool:
+    """Whether its owner could submit that: of this kind of work, with the rights and the grace that it has."""
     owner = world.people.get(workload.owner)
-    tier = policy.tiers.get(owner.tier) if owner is not None else None
+    if owner is None:
+        return False
+    balances = balances_for(world, spec, workload.owner, workload.team)
+    try:
+        judge(spec, owner, world.require_policy(), list(world.nodes.values()), balances, now)
+    except Refusal:
+        return False
+    return True
+
+
+def alternatives(world: World, workload: Workload, found: Forecast) -> Iterator[tuple[str, WorkloadSpec]]:
+    """Another GPU class, fewer GPUs, a shorter limit, a higher class: whether it would be taken or not."""
+    policy, spec = world.require_policy(), workload.spec
     for name in sorted(policy.gpu_classes):
-        if name not in spec.gpu_classes and (tier is None or tier.gpu_classes is None or name in tier.gpu_classes):
+        if name not in spec.gpu_classes:
             yield f"GPU class {name}", replace(spec, gpu_classes=(name,))
     if spec.topology is not None and spec.topology.is_required and spec.pods > 1:
         preferred = replace(spec.topology, mode=TopologyMode.PREFER)
@@ -179,8 +194,7 @@ def _alternatives(world: World, workload: Workload, found: Forecast) -> Iterator
         yield f"a time limit of {lasting(limit_ms)}", replace(spec, time_limit_ms=limit_ms)
     mine = policy.priority_classes[spec.priority_class].value
     for priority_class in sorted(policy.priority_classes.values(), key=lambda each: each.value):
-        allowed = tier is None or tier.priority_classes is None or priority_class.name in tier.priority_classes
-        if priority_class.value > mine and allowed:
+        if priority_class.value > mine:
             times = priority_class.class_factor / policy.priority_classes[spec.priority_class].class_factor
             price = f", at {times:g} times the hours" if times != 1 else ""
             yield f"priority class {priority_class.name}{price}", replace(spec, priority_class=priority_class.name)
