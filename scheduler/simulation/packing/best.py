@@ -27,11 +27,14 @@ of that to go without. Between half and twice as much, the figures move by a poi
 SEVERAL_WEIGHT = 3
 """How much of the price is gone for each part of the GPUs that tasks of several of them ask for, as far as there is CPU and
 memory for what is asked for: the more goes without, the fewer of these tasks are placed wherever the others go."""
+SPREAD_FILLS = 0.93
+"""CPU or memory has a price only where spreading by it fills so much of what packing fills at best: on small nodes it keeps
+more out than has to go without. Packing does not reach its best, either."""
 SHORT_DRAWS = 6
-"""Of so many arrivals the one that suits a rest best comes to it, where CPU is short and has no price for the sake of
-tasks of several GPUs: those that ask for little of it are soon placed, and do not come to every rest."""
+"""Of so many arrivals the one that suits a rest best comes to it, where CPU or memory is short and has no price: those that
+ask for little of it are soon placed, and do not come to every rest."""
 SHORT_DRAWS_FROM = 0.3
-"""That is so where so much of the demand for CPU goes without; of less, in proportion."""
+"""That is so where so much of the demand for it goes without; of less, in proportion."""
 RESERVE = 0.1
 """Of what a task asks in the mean: below that, what is left counts as used up."""
 
@@ -203,7 +206,7 @@ def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, f
     other that has a price, by which is more: the part of the demand for CPU or memory that goes without when all GPUs are
     taken, or the part of the GPUs that such tasks ask for, which counts half where they are few: the more there are, the
     more of them does spreading keep out. Of such tasks those count for which there is CPU and memory: where these ask for a
-    third of the GPUs, CPU and memory have no price.
+    third of the GPUs, CPU and memory have no price. Nor has that of the two which fills less by being spread.
     """
     asked = list(zip(workload.shapes, workload.counts, strict=True))
     gpus = sum(shape.asked_milli * count for shape, count in asked)
@@ -216,15 +219,45 @@ def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, f
     unmet = max(unmet_cpu, unmet_memory)
     spread = max(0.0, 1 - SEVERAL_WEIGHT * several * (1 - unmet))
     is_priced = spread > 0 and unmet > several * (1 - spread / 2)
-    price_milli = SCARCITY_MILLI * spread * is_priced
+    price_cpu, price_memory = (
+        SCARCITY_MILLI * spread * part
+        if is_priced and part and filled_by_spreading(fleet, workload, asks, left) >= SPREAD_FILLS * (1 - part)
+        else 0.0
+        for part, asks, left in (
+            (unmet_cpu, [shape.cpu_milli for shape in workload.shapes], fleet.cpu),
+            (unmet_memory, [shape.memory_mib for shape in workload.shapes], fleet.memory),
+        )
+    )
+    spreads = spread if price_cpu or price_memory else 0.0
+    short = min(1.0, unmet / SHORT_DRAWS_FROM) * (1 - spreads)
     reserve = RESERVE / max(1, sum(workload.counts))
-    short = min(1.0, unmet_cpu / SHORT_DRAWS_FROM) * (1 - spread)
     return (
-        Scarcity(price_milli * unmet_cpu, reserve * cpu),
-        Scarcity(price_milli * unmet_memory, reserve * memory),
-        0.0 if is_priced else 1 - spread,
+        Scarcity(price_cpu, reserve * cpu),
+        Scarcity(price_memory, reserve * memory),
+        0.0 if spreads else 1 - spread,
         round(DRAWS - (DRAWS - SHORT_DRAWS) * short),
     )
+
+
+def filled_by_spreading(fleet: Fleet, workload: Workload, asks: Sequence[int], sizes: IntArray) -> float:
+    """What part of the GPUs is taken once all of them were asked for, were every task placed where most is left of what
+    each kind asks for (`asks`) and each node has (`sizes`): what asks for more than is left anywhere goes without.
+
+    The most that is left anywhere sinks from the largest node's size through each of the asks; until the next, it is the
+    kinds that ask for no more which share what there is, as if they were poured.
+    """
+    order = np.argsort(asks)
+    ask, count = np.array(asks)[order], np.array(workload.counts)[order]
+    gpu = np.array([shape.asked_milli for shape in workload.shapes])[order]
+    # Of each kind and those that ask for less, by the time in which the tasks' GPUs are those that there are.
+    volume, gpus = np.cumsum(ask * count), np.cumsum(gpu * count)
+    if not gpus[-1]:
+        return 0.0
+    used = np.array([np.maximum(sizes - level, 0).sum() for level in (*ask, sizes.max())])
+    rounds = gpus[-1] / fleet.capacity_milli
+    until = np.cumsum((rounds * -np.diff(used) / np.maximum(volume, 1))[::-1])
+    lasts = np.diff(np.minimum(until, 1), prepend=0)[::-1]
+    return float(lasts @ gpus / gpus[-1])
 
 
 def _unmet(asked: float, given: float) -> float:

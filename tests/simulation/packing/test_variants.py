@@ -8,8 +8,9 @@ import pytest
 
 from benchmarks.pack_variants import VARIANTS, cpu_only, multi_gpu, together
 from scheduler.simulation.packing.baselines import Fgd
-from scheduler.simulation.packing.best import Best
-from scheduler.simulation.packing.experiment import run
+from scheduler.simulation.packing.best import Best, filled_by_spreading
+from scheduler.simulation.packing.experiment import Workload, run
+from scheduler.simulation.packing.fleet import Fleet
 from scheduler.simulation.traces.openb import read_nodes, read_pods
 from tests.simulation.packing.worlds import node, pod
 
@@ -61,6 +62,18 @@ def test_where_cpu_runs_out_about_when_the_gpus_do_ours_is_half_a_point_ahead_at
     assert best["100"] >= fgd["100"] + 0.5
 
 
+@pytest.mark.skipif(not TRACE.is_dir(), reason="the trace is not part of the project")
+def test_on_small_nodes_that_are_short_of_cpu_ours_is_a_point_ahead_at_either_mark() -> None:
+    """Of one or two GPUs, with 8 CPUs for each: most hold one task of eleven CPUs beside a small one."""
+    nodes = [each for each in read_nodes(TRACE / "nodes.csv") if each.model == "P100"]
+    pods = [each for each in read_pods(TRACE / "pods_default.csv") if not each.models or "P100" in each.models]
+    fgd, best = ([run(nodes, pods, strategy, 1.3, seed) for seed in range(4)] for strategy in (Fgd, Best))
+    for mark in ("100", "130"):
+        assert mean(each.allocated_percent[mark] for each in best) > 1 + mean(
+            each.allocated_percent[mark] for each in fgd
+        )
+
+
 def test_a_variant_varies_what_it_says_and_nothing_else() -> None:
     nodes = [node("n-1", 8), node("n-2", 2, model="T4")]
     pods = [pod("whole"), pod("share", 1, 470), pod("cpu", 0), pod("pair", 2)]
@@ -95,3 +108,24 @@ def test_where_cpu_runs_out_first_what_asks_for_much_goes_where_much_is_left() -
         for strategy in (Fgd, Best)
     )
     assert best > fgd + 2
+
+
+def test_spreading_keeps_out_what_asks_for_more_than_is_left_anywhere() -> None:
+    """Half of what comes for four GPUs asks for one CPU each, half for three: all of it for eight."""
+    workload = Workload.of([pod("small", cpu_milli=1_000), pod("large", cpu_milli=3_000)])
+
+    def filled(cpus: int) -> float:
+        fleet = Fleet([node("n", 4, cpus * 1_000)])
+        return filled_by_spreading(fleet, workload, [1_000, 3_000], fleet.cpu)
+
+    # Of four CPUs the first is gone after an eighth; from then on only the small ones fit: half of the other seven.
+    assert filled(4) == pytest.approx(1 / 8 + 7 / 16)
+    # Of three there is room for a large one only as long as nothing came.
+    assert filled(3) == pytest.approx(1 / 2)
+    assert filled(20) == pytest.approx(1)
+
+
+def test_where_no_task_asks_for_gpus_spreading_fills_none() -> None:
+    fleet, workload = Fleet([node("n", 4, 4_000)]), Workload.of([pod("cpu", 0)])
+
+    assert filled_by_spreading(fleet, workload, [1_000], fleet.cpu) == 0
