@@ -54,9 +54,9 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     lines, fitting = _judge_lines(index, turnstile)
     touch_lanes(index)
     cycle = _serve(index, _dirty_lanes(index), turnstile.classes)
-    while not turnstile.turn_away(cycle.walk):
+    if not turnstile.turn_away(cycle.walk):
         cycle.walk.forget()
-        turnstile.let_more_in()
+        turnstile.let_all_in()
         again = list(dict.fromkeys([*cycle.lanes, *_dirty_lanes(index)]))
         cycle = _serve(index, again, turnstile.classes)
     walk = cycle.walk

@@ -151,7 +151,7 @@ def _differing(old: Mapping[_K, _V], new: Mapping[_K, _V]) -> dict[_K, _V | None
 def seen() -> Iterator[list[str]]:
     """What the turnstile does meanwhile."""
     happened: list[str] = []
-    first_few, let_in = Turnstile._first_few, Turnstile.let_more_in
+    first_few, let_in = Turnstile._first_few, Turnstile.let_all_in
 
     def watched(self: Turnstile, owner: str, together: list[tuple[Line, LaneKey]]) -> list[tuple[Line, LaneKey]]:
         found = first_few(self, owner, together)  # type: ignore[arg-type] # an owner's id
@@ -162,7 +162,7 @@ def seen() -> Iterator[list[str]]:
         happened.append("served anew")
         let_in(self)
 
-    with patch.object(Turnstile, "_first_few", watched), patch.object(Turnstile, "let_more_in", opened):
+    with patch.object(Turnstile, "_first_few", watched), patch.object(Turnstile, "let_all_in", opened):
         yield happened
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from scheduler.domain.policy import Limits
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     MS_PER_MINUTE,
+    GpuClassName,
     Instant,
     WorkloadId,
 )
@@ -20,6 +22,7 @@ from scheduler.domain.workloads import ArrayPlace
 from tests.decision.applying import recorded
 from tests.decision.builders import (
     A100,
+    H100,
     URGENT,
     attempt,
     balance,
@@ -116,7 +119,7 @@ def test_where_hours_end_before_the_limit_those_held_are_told_of_the_hours_and_n
     assert launched(known) == ["w0"]
 
 
-def test_where_a_team_s_hours_end_before_the_limit_the_cycle_is_served_anew_for_one_after_the_other() -> None:
+def test_where_a_team_s_hours_end_before_the_limit_the_cycle_is_served_anew() -> None:
     """Somebody else may book on them: what is left at the end need not be what was left at a turn."""
     queued = [workload(f"w{number}", gpus=4, hours=hours, age=100 - number) for number, hours in enumerate((5, 6, 7))]
     known = with_balances(at_the_limit(*queued), balance("red", 30, kind=HolderKind.TEAM))
@@ -124,19 +127,31 @@ def test_where_a_team_s_hours_end_before_the_limit_the_cycle_is_served_anew_for_
         plan = step(State(), everything(known), known.now)[1]
 
     assert reasons(plan) == {"w0": Reason.LAUNCHING, "w1": Reason.ALLOWANCE_SHORT, "w2": Reason.ALLOWANCE_SHORT}
-    assert happened == ["held", "held", "served anew", "served anew"]
+    assert happened == ["held", "held", "served anew"]
 
 
-def test_where_room_has_gone_as_well_as_hours_the_cycle_is_served_anew() -> None:
-    """What is told of hours is of the class that would be started on: that may be another where there is no room."""
+@pytest.mark.parametrize(
+    ("classes", "then"),
+    [
+        pytest.param(
+            (H100,), [], id="it wants one class: whoever lacks hours is told so, whether there is room or not"
+        ),
+        pytest.param(
+            (H100, A100), ["served anew"], id="it wants two: of which it is told hangs on where there was room"
+        ),
+    ],
+)
+def test_where_room_has_gone_as_well_as_hours(classes: tuple[GpuClassName, ...], then: list[str]) -> None:
     queued = [
-        workload(f"w{number}", gpus=4, hours=hours, age=100 - number) for number, hours in enumerate((5, 4, 2, 3))
+        workload(f"w{number}", gpus=4, hours=hours, age=100 - number, classes=classes)
+        for number, hours in enumerate((5, 4, 2, 3))
     ]
     known = at_the_limit(*queued, hours=30, limit=16)
-    known = replace(known, nodes=nodes(node("n1")))
+    in_the_way = attempt("r", "o1", owner="eve", gpus=8, gpu_class=A100, priority_class=URGENT)
+    known = replace(known, nodes=nodes(node("n1"), node("o1", gpu_class=A100)), attempts={in_the_way.id: in_the_way})
     with seen() as happened:
         assert launched(known) == ["w0", "w2"]
-    assert happened == ["held", "served anew"]
+    assert happened == ["held", *then]
 
 
 def test_who_has_hours_that_another_start_does_not_take_is_not_overtaken_by_who_was_let_in() -> None:

@@ -74,11 +74,6 @@ class Backfill:
         """Whether somebody further ahead waits for the room of the class."""
         return gpu_class in self._first
 
-    @property
-    def keeps_any(self) -> bool:
-        """Whether room of any class may be kept for anybody who waits."""
-        return bool(self._first)
-
     def shadow(self, gpu_class: GpuClassName, spec: WorkloadSpec) -> Shadow | None:
         """What work like this must keep out of in that class: None where nothing is kept, or it is gone in time."""
         first = self._first.get(gpu_class)

@@ -43,9 +43,8 @@ class PromisedQuota:
         first = self._first[key][1]
         return first.at if first is not None and not self._is_beyond_nominal(lane, gpu_class) else None
 
-    @property
-    def keeps_any(self) -> bool:
-        return bool(self._first)
+    def keeps_any_of(self, gpu_class: GpuClassName) -> bool:
+        return any(known == gpu_class for _, known in self._first)
 
     def _is_beyond_nominal(self, lane: Lane, gpu_class: GpuClassName) -> bool:
         return lane.gpus > self.index.quotas.nominal(lane.key.pool, gpu_class)

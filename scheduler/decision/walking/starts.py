@@ -86,10 +86,11 @@ class Starts:
         launches = [*self.launches, *(each.launch for each in self.preemptions)]
         return {launch.workload_id for launch in launches}
 
-    @property
-    def keeps_room(self) -> bool:
-        """Whether room or quota may be kept for somebody who waits, or for a booking."""
-        return self.backfill.keeps_any or self.promised.keeps_any or bool(self.index.bookings.attempts)
+    def keeps_room_from(self, line: Line, gpu_class: GpuClassName) -> bool:
+        """Whether room or quota of the class may be kept from it, for somebody who waits or for a booking."""
+        if self.promised.keeps_any_of(gpu_class) or self.index.bookings.of_class(gpu_class):
+            return True
+        return self.backfill.shadow(gpu_class, line.spec) is not None
 
     def _enter(self, line: Line, gpu_class: GpuClassName) -> None:
         """Count a start against whoever owns it: those of theirs that follow stand where it puts them, and among

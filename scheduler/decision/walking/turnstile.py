@@ -3,8 +3,8 @@
 Whoever stands at the limit and ends something has hundreds of lines that would fit again, one by one; the first starts,
 and the others are set aside as before. To put each into its lane, serve it there and take it out again was over a quarter
 of what a month's busiest first day took. What is held back here changes nothing: it is only held where its turn would come
-to being told of the limit or of hours that are used up, and to nothing else; who would have had another turn is let in, and
-the cycle is served anew. Why that is all: docs/adr/0010-lines-and-lanes.md.
+to being told of the limit or of hours that are used up, and to nothing else; where one of them would have had another turn
+all are let in, and the cycle is served anew. Why that is all: docs/adr/0010-lines-and-lanes.md.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +23,6 @@ from scheduler.domain.units import EngineerId, GpuClassName, PoolName, WorkloadI
 Coming = tuple[Line, LaneKey]
 """A line that stands in no lane, and the key of the one that it belongs to."""
 
-ROUNDS_MAX = 3
-"""Walks of one cycle with somebody held back; each but the last was one too many."""
-
 
 class Turnstile:
     """One cycle's: what it lets in and what it holds back."""
@@ -35,9 +32,6 @@ class Turnstile:
         self._held: list[Coming] = []
         self._first_held: dict[EngineerId, tuple[OrderKey, Line]] = {}
         """Of the owners of those held back, the place of who is first of them, and who that is."""
-        self._called: dict[Line, None] = {}
-        """Those held back who are to be let in after all."""
-        self._rounds = 0
         self._is_open_on: dict[tuple[PoolName, GpuClassName, Shape, int], bool] = {}
         """Whether one of so many pods of a shape could start on a class, as far as it was asked."""
 
@@ -60,75 +54,40 @@ class Turnstile:
     def turn_away(self, walk: Walk) -> bool:
         """Set those aside that were held back, as the walk would have. False: one of them might have had another turn, for
         who was let in has left it room under the limit, and hours or the like, by not starting after all; nothing of the
-        walk holds, and more are to be let in."""
+        walk holds, and all are to be let in."""
         if not self._held:
             return True
-        for workload_id in _starting(walk):
-            self._call_overtaken(workload_id)
+        if any(self._is_overtaken_by(workload_id) for workload_id in _starting(walk)):
+            return False
         shut = {lane.key for lane in walk.cursors if lane in walk.closed or lane.withheld}
         limits: dict[tuple[Party, int], Ruling | None] = {}
-        free: dict[EngineerId, list[Line]] = {}
         rulings: list[Ruling] = []
         for line, key in self._held:
             alike = (line.party, line.gpus)
             if alike not in limits:
                 limits[alike] = self._own_limit(walk, line)
             ruling = limits[alike] or self._short_of_hours(walk, line, key)
-            if ruling is None:
-                free.setdefault(line.party.owner, []).append(line)
-            else:
-                rulings.append(ruling)
-                if key in shut:
-                    self._called[line] = None
-        for owner, lines in free.items():
-            self._call_first(walk, owner, lines)
-        if self._called:
-            return False
+            if ruling is None or key in shut:
+                return False
+            rulings.append(ruling)
         for (line, _), ruling in zip(self._held, rulings, strict=True):
             line.ruling = ruling
             walk.set_aside.append(line)
         return True
 
-    def let_more_in(self) -> None:
-        """Those who are to have their turn; after some rounds everybody, for each takes a cycle's time."""
-        self._rounds += 1
-        called = self._called if self._rounds < ROUNDS_MAX else dict.fromkeys(line for line, _ in self._held)
-        self._let_in(each for each in self._held if each[0] in called)
-        self._held = [each for each in self._held if each[0] not in called]
-        self._first_held.clear()
-        for line, _ in self._held:
-            self._hold(line.party.owner, line, line.order_key())
-        self._called = {}
+    def let_all_in(self) -> None:
+        """One walk with somebody held back was in vain, and each takes a cycle's time: there is no second one."""
+        self._let_in(self._held)
+        self._held = []
 
-    def _hold(self, owner: EngineerId, line: Line, place: OrderKey) -> None:
-        known = self._first_held.get(owner)
-        if known is None or place < known[0]:
-            self._first_held[owner] = (place, line)
-
-    def _call_overtaken(self, workload_id: WorkloadId) -> None:
-        """Have those of its owner's let in that are held back and may be before one that starts."""
+    def _is_overtaken_by(self, workload_id: WorkloadId) -> bool:
+        """Whether one of its owner's that is held back may be before it, which starts."""
         line, place = self._index.lines.line_of(workload_id), self._index.lines.place_of(workload_id)
         first = self._first_held.get(line.party.owner) if line is not None else None
         if line is None or place is None or first is None:  # what has a reservation was counted when it was made
-            return
+            return False
         is_in_order = line.pool == first[1].pool and _are_sent_back_alike([line, first[1]])
-        if is_in_order and place < first[0]:
-            return
-        for held, _ in self._held:
-            if held.party.owner == line.party.owner and (not is_in_order or held.order_key() < place):
-                self._called[held] = None
-
-    def _call_first(self, walk: Walk, owner: EngineerId, lines: list[Line]) -> None:
-        """Have some of an owner's lines let in that are free of the limit: the first that may reach it."""
-        concurrency = self._index.concurrency
-        limit = concurrency.gpu_limit(owner)
-        assert limit is not None, "nobody else is held back"
-        left = limit - concurrency.gpus_of_owner.get(owner, 0) - walk.starts.booked.of_owner.get(owner, 0)
-        for line in sorted(lines, key=Line.order_key):
-            self._called[line] = None
-            left -= line.gpus
-            if left <= 0:
-                return
+        return not is_in_order or first[0] <= place
 
     def _own_limit(self, walk: Walk, line: Line) -> Ruling | None:
         """What its owner's limit says; a team's others may reach that of the team after its turn."""
@@ -136,15 +95,25 @@ class Turnstile:
         return ruling if ruling is not None and ruling.reason is Reason.ENGINEER_GPU_LIMIT else None
 
     def _short_of_hours(self, walk: Walk, line: Line, key: LaneKey) -> Ruling | None:
-        """What its owner's starts have left of hours, where that is too little for it and was so at its turn: what is open
-        at the end was open then, and nobody else books on what would pay for it."""
-        index, starts, gpu_class = self._index, walk.starts, key.gpu_classes[0]
-        if starts.keeps_room or starts.preemptions or not is_open(index, key, line.gpus, gpu_class):
+        """What its owner's starts have left of hours, where that is too little for it and was so at its turn: nobody else
+        books on what would pay for it, and it would have started on that class, or have stopped others there."""
+        index, starts, gpu_class = self._index, walk.starts, self._open_class(line, key)
+        assert gpu_class is not None, "who waits for room or quota is not held back"
+        if starts.keeps_room_from(line, gpu_class):
+            return None
+        if len(key.gpu_classes) > 1 and not self._is_open_yet(walk, line, key, gpu_class):
             return None
         if any(each.allowance.holder.kind is not HolderKind.ENGINEER for each in payers_of(index, line, gpu_class)):
             return None
         ruling = walk.short_of_hours(line, gpu_class)
         return ruling if ruling is not None and ruling.reason is Reason.ALLOWANCE_SHORT else None
+
+    def _is_open_yet(self, walk: Walk, line: Line, key: LaneKey, gpu_class: GpuClassName) -> bool:
+        """Whether it would have started on that class of several at any turn: what is open at the end of the walk was so
+        all the time, and what was not at its beginning never was, but where somebody was stopped."""
+        before = key.gpu_classes[: key.gpu_classes.index(gpu_class) + 1]
+        is_stopped = any(preemption.launch.gpu_class in before for preemption in walk.starts.preemptions)
+        return not is_stopped and is_open(self._index, key, line.gpus, gpu_class)
 
     def _let_in(self, coming: Iterable[Coming]) -> None:
         index = self._index
@@ -194,21 +163,25 @@ class Turnstile:
         if not held:
             return together
         foremost = min(held, key=places.__getitem__)
-        self._hold(owner, together[foremost][0], places[foremost])
+        self._first_held[owner] = (places[foremost], together[foremost][0])
         self._held += (together[number] for number in held)
         first.update(range(len(together)))
         return [together[number] for number in first.difference(held)]
 
     def _is_open(self, line: Line, key: LaneKey) -> bool:
         """Whether quota and room would let a workload of it start, as the snapshot stands."""
+        return self._open_class(line, key) is not None
+
+    def _open_class(self, line: Line, key: LaneKey) -> GpuClassName | None:
+        """The first class on which they would."""
         for gpu_class in key.gpu_classes:
             cell = (key.pool, gpu_class, key.shape, key.pods)
             known = self._is_open_on.get(cell)
             if known is None:
                 known = self._is_open_on[cell] = is_open(self._index, key, line.gpus, gpu_class)
             if known:
-                return True
-        return False
+                return gpu_class
+        return None
 
     def _pays(self, line: Line, key: LaneKey, spent: int) -> int | None:
         """What one workload of it takes of its owner's hours, after so much that they spend before it; None where they are

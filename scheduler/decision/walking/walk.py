@@ -157,7 +157,7 @@ class Walk:
             cursor.advance()
             return True
         lacks = lane_lacks(self.index, lane.key, lane.gpus)
-        short = self._short_for_sure(lane, line) if lacks is NOTHING else None
+        short = self._short_for_sure(lane, line, lacks)
         if short is not None:
             self._set_aside(line, cursor, short)
             return True
@@ -195,15 +195,16 @@ class Walk:
         cursor.advance()
         return True
 
-    def _short_for_sure(self, lane: Lane, line: Line) -> Ruling | None:
-        """What its owner's means say to the class on which it has room for sure, where this cycle's starts have booked on
-        their hours: where in it, which takes longer to find, is nothing to most of those."""
-        hours = self.index.hours
-        if not hours.is_any_booked or self.starts.keeps_room:
+    def _short_for_sure(self, lane: Lane, line: Line, lacks: Lack) -> Ruling | None:
+        """What its owner's means say to the only class on which it can start, where this cycle's starts have booked on
+        their hours: where in it, or whom to stop for it, takes longer to find, and is nothing to most of those."""
+        hours, gpu_classes = self.index.hours, lane.key.gpu_classes
+        if not hours.is_any_booked or not hours.is_booked(balances_of(self.index, line.party)):
             return None
-        if not hours.is_booked(balances_of(self.index, line.party)):
-            return None
-        return self.short_of_hours(line, open_class(self.index, lane.key, lane.gpus))
+        if lacks is NOTHING:
+            gpu_class = open_class(self.index, lane.key, lane.gpus)
+            return self.short_of_hours(line, gpu_class) if not self.starts.keeps_room_from(line, gpu_class) else None
+        return self.short_of_hours(line, gpu_classes[0]) if len(gpu_classes) == 1 else None
 
     def short_of_hours(self, line: Line, gpu_class: GpuClassName) -> Ruling | None:
         """What its owner's means say to a class, where this cycle's starts have booked on their hours."""
