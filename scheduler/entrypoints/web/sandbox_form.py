@@ -12,7 +12,7 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy, Tier
 from scheduler.domain.units import MS_PER_HOUR
-from scheduler.domain.workloads import WorkloadSpec
+from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 from scheduler.entrypoints.api.fields import PERSONAL
 from scheduler.entrypoints.api.submissions import SandboxSubmission
 from scheduler.entrypoints.api.validation import refusals_in
@@ -47,7 +47,7 @@ def choices(policy: Policy, engineer: Engineer) -> SandboxChoices:
     allowed = [
         item
         for item in policy.priority_classes.values()
-        if tier.priority_classes is None or item.name in tier.priority_classes
+        if item.is_for(WorkloadKind.SANDBOX) and (tier.priority_classes is None or item.name in tier.priority_classes)
     ]
     longest = min(limit for limit in (policy.limits.time_limit_max_ms, tier.time_limit_max_ms) if limit is not None)
     most_gpus = min(

@@ -46,6 +46,17 @@ async def test_an_elastic_job_says_how_many_of_its_pods_it_has(service: SampleSe
     assert "10 × h100 (5 of 8 pods)" in mine
 
 
+async def test_a_sandbox_that_is_called_so_is_not_called_so_twice(service: SampleService, sign_in: SignIn) -> None:
+    """`allot sandbox start` calls it `sandbox` where no name is given."""
+    (first, *others) = service.views.current
+    service.views.current = (replace(first, name="sandbox", kind="sandbox"), *others)
+    async with sign_in(MARA) as client:
+        page = (await client.get(f"/workloads/{first.id}")).text
+    heading = re.sub(r"<[^>]+>", "", re.findall(r"<h1>.*</h1>", page)[0])
+    assert heading.strip() == "sandbox"
+    assert "<dt>Kind</dt><dd>sandbox</dd>" in page
+
+
 async def test_the_page_draws_the_curve_of_use(sign_in: SignIn) -> None:
     async with sign_in(MARA) as client:
         page = read(await client.get("/workloads/w-nightly-agents"))
