@@ -21,6 +21,7 @@ from typer._click.globals import get_current_context
 from scheduler.domain.errors import InvalidInput, NotFound, Refusal, RefusalCode, Unavailable
 from scheduler.entrypoints.cli.asking import UNANSWERED, Http, Wish, is_address, pieces, why
 from scheduler.entrypoints.cli.exits import Answered
+from scheduler.entrypoints.cli.options import typed_as
 from scheduler.entrypoints.cli.output import label_as_simulated
 
 DEFAULT_SERVER = "http://127.0.0.1:8410"
@@ -232,12 +233,18 @@ def _refusal(answer: HTTPResponse) -> Answered:
         return Answered(unexpected, answer.status, answer.headers.get("X-Request-Id", ""))
     known = set(RefusalCode)
     code = RefusalCode(body["code"]) if body["code"] in known else RefusalCode.INTERNAL_ERROR
+    where, detail = _in_words_typed(body)
     refusal = Refusal(
-        str(body.get("detail", "")),
-        code=code,
-        expected=str(body.get("expected", "")),
-        remedy=str(body.get("remedy", "")),
-        where=str(body.get("where", "")),
+        detail, code=code, expected=str(body.get("expected", "")), remedy=str(body.get("remedy", "")), where=where
     )
-    others = tuple(f"{other['detail']} (expected {other['expected']})" for other in body.get("errors", [])[1:])
+    others = tuple(
+        f"{_in_words_typed(other)[1]} (expected {other['expected']})" for other in body.get("errors", [])[1:]
+    )
     return Answered(refusal, answer.status, str(body.get("request_id", "")), others)
+
+
+def _in_words_typed(problem: Mapping[str, Any]) -> tuple[str, str]:
+    """Where a problem is and what it is: of a field by the name of the option that it came from."""
+    field, detail = str(problem.get("where", "")), str(problem.get("detail", ""))
+    option = typed_as(field)
+    return option, f"{option}{detail.removeprefix(field)}" if field and detail.startswith(f"{field} ") else detail

@@ -10,6 +10,7 @@ from typer._click.exceptions import BadParameter, MissingParameter, NoArgsIsHelp
 
 from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode
 from scheduler.entrypoints.api.validation import CODE_OF_FIELD, refusals_in
+from scheduler.entrypoints.cli.options import shown_name
 
 AS_TYPED: Final = "allot.as_typed"
 """Under this key a context keeps the words of the command line: of a word the parser names the first letter alone."""
@@ -83,9 +84,7 @@ def _place(error: BadParameter) -> str:
     """The option by its long name, or the argument."""
     if isinstance(error.param_hint, str):
         return error.param_hint
-    if error.param is None:
-        return ""
-    return next((name for name in error.param.opts if name.startswith("--")), (error.param.name or "").upper())
+    return "" if error.param is None else shown_name(error.param)
 
 
 def _sentence(text: str) -> str:

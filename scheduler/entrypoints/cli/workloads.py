@@ -26,6 +26,8 @@ GpuClasses = Annotated[
 ]
 TimeLimit = Annotated[str, typer.Option("--time", "-t", help="Time limit of an attempt: 8h, 1h30m, 1-12:00:00.")]
 PriorityClass = Annotated[str | None, typer.Option(help="The policy's default where it is left out.")]
+CpuCores = Annotated[int, typer.Option(min=1, max=10_000, help="CPU cores per pod.")]
+MemoryGib = Annotated[int, typer.Option(min=1, max=97_656, help="Memory per pod in GiB.")]
 Grace = Annotated[str, typer.Option(help="What a checkpoint needs after SIGTERM.")]
 MaxRuntime = Annotated[str | None, typer.Option(help="Of all attempts together: 24h.")]
 UseCompensation = Annotated[bool, typer.Option(help="Compensation may pay for this project's work.")]
@@ -62,8 +64,8 @@ def submit(
     image: Image = None,
     topology: Topology = None,
     priority_class: PriorityClass = None,
-    cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
-    memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
+    cpu: CpuCores = 1,
+    memory: MemoryGib = 1,
     grace: Grace = "30s",
     array: Array = None,
     after: After = None,
