@@ -186,6 +186,9 @@ def test_a_team_without_a_pool_has_no_quota_and_gets_some_when_policy_gives_it_a
     state = cold(snapshot(nodes(node("n1")), [workload("w", team="grey")]))
     known = state.verdicts[WorkloadId("w")]
     assert (known.reason, known.evidence["pool"]) == (Reason.QUOTA, "none")
+    explained = state.explain(WorkloadId("w"))
+    assert explained is not None
+    assert (explained.pool, explained.rank) == (None, 1)
 
     step(state, Changes(queued={WorkloadId("w"): None}), NOW)
     assert state.queue() == []

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from scheduler.decision.decide import decide
+from scheduler.decision.decide import decide, step
 from scheduler.decision.placing.ends import Ends
 from scheduler.decision.placing.fit_table import FitTable
+from scheduler.decision.snapshot import Changes
+from scheduler.decision.state import State
 from scheduler.domain.policy import WithinPool
 from scheduler.domain.quantities import class_unit, money_unit
 from scheduler.domain.reasons import Reason
@@ -17,6 +19,7 @@ from tests.decision.builders import (
     SPARE,
     attempt,
     balance,
+    everything,
     node,
     nodes,
     placements,
@@ -108,3 +111,19 @@ def test_money_pays_the_highest_price_of_the_time_ahead() -> None:
         plan = decide(world)
         assert reasons(plan) == {"w": expected}
         assert [share.amount for launch in plan.launches for share in launch.funding] == [5_000_000][: 3 - gpus]
+
+
+def test_prices_that_change_leave_the_policy_as_it_was_and_a_policy_the_prices() -> None:
+    unit = money_unit("EUR")
+    own = replace(balance(unit=unit), available=5_000_000)
+    dear, cheap = (Prices(unit, {(H100, PoolName("red")): price}) for price in (2_500_000, 1_000_000))
+    small, large = (policy(pool("red", gpus=gpus)) for gpus in (2, 8))
+    world = snapshot(nodes(node("n1")), [workload("w", gpus=3)], balances=[own])
+
+    for by, prices, reason, change in (
+        (small, cheap, Reason.QUOTA, Changes(policy=large)),
+        (large, dear, Reason.ALLOWANCE_SHORT, Changes(prices=cheap)),
+    ):
+        state, plan = step(State(), everything(replace(world, policy=by, prices=prices)), world.now)
+        assert reasons(plan) == {"w": reason}
+        assert reasons(step(state, change, world.now)[1]) == {"w": Reason.LAUNCHING}

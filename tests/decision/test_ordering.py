@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
+
 from scheduler.decision.decide import decide, step
 from scheduler.decision.ordering.queue import STANDING
 from scheduler.decision.snapshot import Changes, Reservation, Snapshot
 from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import FairShare, Order, Policy, Project, WithinPool
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
@@ -209,16 +212,40 @@ def test_age_takes_effect_when_queues_are_re_ordered() -> None:
     assert (explained.is_aged, explained.rank) == (True, 1)
 
 
-def test_whoever_is_younger_is_told_that_somebody_waited_too_long() -> None:
-    queued = [
-        workload("urgent", gpus=2, priority_class=URGENT),
-        workload("old", gpus=2, priority_class=SPARE, age=3700),
-    ]
+@pytest.mark.parametrize(
+    ("ahead", "behind", "told"),
+    [
+        (
+            workload("ahead", gpus=2, priority_class=SPARE, age=3700),
+            workload("behind", gpus=2, priority_class=URGENT),
+            "it has waited longer than the pool lets anything wait",
+        ),
+        (
+            workload("ahead", gpus=2, priority_class=URGENT),
+            workload("behind", gpus=2, age=60),
+            "urgent over standard",
+        ),
+        (
+            workload("ahead", gpus=2, owner="eve"),
+            workload("behind", gpus=2, owner="ada", age=60),
+            "both standard, ahead in the order of the pool",
+        ),
+        (
+            workload("ahead", gpus=2, owner="ada", age=60),
+            workload("behind", gpus=2, owner="ada"),
+            "both standard, submitted earlier",
+        ),
+    ],
+    ids=["too old", "a higher class", "a better standing", "an earlier one"],
+)
+def test_who_is_behind_somebody_is_told_why(ahead: Workload, behind: Workload, told: str) -> None:
     running = attempt("r", "n1", gpus=2, priority_class=URGENT)
-    plan = decide(snapshot(nodes(node("n1", 2)), queued, by=AGEING, attempts=[running]))
+    owners = [balance("ada", 100, granted=1000), balance("eve", 900, granted=1000)]
+    plan = decide(snapshot(nodes(node("n1", 2)), [ahead, behind], by=AGEING, attempts=[running], balances=owners))
 
-    told = {verdict.evidence.get("comparison") for verdict in plan.verdicts if verdict.workload_id == "urgent"}
-    assert told.pop() == "it has waited longer than the pool lets anything wait"
+    verdicts = {verdict.workload_id: verdict for verdict in plan.verdicts}
+    assert verdicts[ahead.id].reason is Reason.RESOURCES
+    assert verdicts[behind.id].evidence == {"ahead": ahead.id, "comparison": told}
 
 
 def test_what_started_after_waiting_too_long_is_no_victim_of_its_own_pool() -> None:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.allowances import AllowanceBalance, AllowanceSource
 from scheduler.domain.pace import pace_of
 from scheduler.domain.periods import Period
-from scheduler.domain.units import Instant
+from scheduler.domain.quantities import class_unit
+from scheduler.domain.units import GpuClassName, Instant
 from tests.ledger.build import allowance
 
 PERIOD = Period("2026-11", Instant(0), Instant(1000))
@@ -39,3 +40,14 @@ def test_what_came_by_a_transfer_is_used_before_the_plan() -> None:
 
 def test_who_has_no_plan_has_no_pace() -> None:
     assert pace_of([], PERIOD, HALFWAY) == 0
+
+
+def test_hours_beside_the_tiers_of_the_period_belong_to_no_plan() -> None:
+    spent, whole = AllowanceBalance(MINE, 0), AllowanceBalance(MINE, 100)
+    for beside in (
+        replace(MINE, source=AllowanceSource.AD_HOC),
+        replace(MINE, unit=class_unit(GpuClassName("h100"))),
+        replace(MINE, period="2026-10"),
+    ):
+        for other in (spent, whole):
+            assert pace_of([spent, replace(other, allowance=beside)], PERIOD, HALFWAY) == pace(0)

@@ -4,9 +4,11 @@ from dataclasses import fields, is_dataclass, replace
 
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
 from scheduler.domain.policy import Policy, Pool, PriorityClass, Project, Quota, SandboxTerms, Tier
 from scheduler.domain.policy_changes import PolicyChange, diff_policies, policy_terms
+from scheduler.domain.topology import LevelName, TopologyLevel
 from scheduler.domain.units import (
     MS_PER_HOUR,
     GpuClassName,
@@ -79,7 +81,10 @@ def test_what_a_policy_leaves_open_reads_as_words_and_what_it_says_as_its_files_
         SpendGuard("hour", GuardOf.TEAM, GuardWindow.HOUR, hard=9 * MS_PER_HOUR),
     )
     shell = SandboxTerms(default_image="lab:1", default_command=("jupyter", "lab"))
-    open_terms, said = policy_terms(POLICY), policy_terms(replace(POLICY, spend_guards=guards, sandbox=shell))
+    rack = TopologyLevel(LevelName("rack"), "example.com/rack")
+    moved = ConsolidationTerms(frozenset({STANDARD}))
+    spoken = replace(POLICY, spend_guards=guards, sandbox=shell, topology=(rack,), consolidation=moved)
+    open_terms, said = policy_terms(POLICY), policy_terms(spoken)
 
     assert {path: (open_terms.get(path), said[path]) for path in said if open_terms.get(path) != said[path]} == {
         "spend_guards": ("none", "day, hour"),
@@ -93,6 +98,9 @@ def test_what_a_policy_leaves_open_reads_as_words_and_what_it_says_as_its_files_
         "spend_guards.hour.hard_gpu_hours": (None, 9),
         "sandbox.default_image": ("none", "lab:1"),
         "sandbox.default_command": ("the image's own", "jupyter lab"),
+        "topology": ("none", "rack"),
+        "topology.rack": (None, "example.com/rack"),
+        "consolidation.priority_classes": ("none", "standard"),
     }
 
 

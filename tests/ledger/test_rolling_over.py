@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from scheduler.domain.allowances import AllowanceSource
+from scheduler.domain.periods import Period
 from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.units import Instant
-from scheduler.ledger.rolling_over import Rest, rests_together
+from scheduler.ledger.rolling_over import Rest, carry_on, rests_together
 from tests.ledger.build import allowance
 
 ENDS = Instant(9_000)
@@ -24,3 +27,32 @@ def test_the_tier_s_own_rest_comes_before_what_had_rolled_into_its_period() -> N
 def test_what_is_used_up_or_overdrawn_takes_nothing_from_what_goes_on() -> None:
     rolled = rest("rolled", 30, AllowanceSource.ROLLOVER)
     assert rests_together([rest("tier", -10), rest("other", 0), rolled]) == [[rolled]]
+
+
+@pytest.mark.parametrize(
+    ("tier", "rolled", "parts"),
+    [
+        ((70, 0, 0), (30, 0, 0), {"tier": 60}),
+        ((30, 0, 0), (90, 0, 0), {"tier": 30, "rolled": 30}),
+        ((70, 40, 40), (30, 0, 0), {"tier": 20}),
+        ((5, 50, 0), (10, 0, 0), {"tier": 5, "rolled": 10}),
+        ((0, 0, 0), (10, 0, 0), {"rolled": 10}),
+        ((70, 40, 40), (30, 20, 20), None),
+    ],
+    ids=["the tier's first", "what each has", "beside what went on", "what is left", "nothing of it", "all went on"],
+)
+def test_as_much_goes_on_as_the_cap_lets_and_as_is_left(
+    tier: tuple[int, int, int], rolled: tuple[int, int, int], parts: dict[str, int] | None
+) -> None:
+    """Each is what is left, what is gone, and how much of that has gone on; the cap is 60."""
+    together = [
+        Rest(replace(rest(name, 0).allowance, source=source, rollover=Rollover(RolloverRule.CAPPED, 60)), ENDS, *had)
+        for name, source, had in (("tier", AllowanceSource.TIER, tier), ("rolled", AllowanceSource.ROLLOVER, rolled))
+    ]
+    going_on = carry_on(together, Period("2026-11", ENDS, Instant(18_000)))
+    if parts is None:
+        assert going_on is None
+    else:
+        assert going_on is not None
+        assert (going_on.parts, going_on.target.amount) == (parts, sum(parts.values()))
+        assert len(going_on.transactions) == len(parts)

@@ -61,5 +61,6 @@ def test_a_start_is_read_past_a_name_with_brackets_and_spaces() -> None:
     assert started_ticks(f"42 (a) b (c)) {tail}") == 987654
 
 
-def test_a_start_is_absent_from_a_text_cut_short() -> None:
+def test_a_start_is_absent_from_a_text_cut_short_or_without_a_number() -> None:
     assert started_ticks("42 (python) S 1 2") is None
+    assert started_ticks(f"42 (python) {' '.join(['S', *'0' * 18])} soon") is None

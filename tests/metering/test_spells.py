@@ -1,8 +1,8 @@
 """What an attempt's devices come to together."""
 
-from scheduler.domain.units import Instant
+from scheduler.domain.units import GpuUuid, Instant
 from scheduler.metering.idle import IdleState
-from scheduler.metering.spells import Spell, together
+from scheduler.metering.spells import Spell, together, while_any_is_held
 
 IDLE, ACTIVE, UNKNOWN = IdleState.IDLE_HELD, IdleState.ACTIVE, IdleState.UNKNOWN
 
@@ -27,3 +27,13 @@ def test_a_device_is_unknown_where_it_was_not_read() -> None:
     holed = [spell(0, 2, IDLE), spell(3, 5, IDLE)]
     assert together([holed]) == [spell(0, 2, IDLE), spell(2, 3, UNKNOWN), spell(3, 5, IDLE)]
     assert together([holed, [spell(0, 4, IDLE)]])[-1] == spell(4, 5, UNKNOWN)
+
+
+def test_a_device_is_looked_at_beside_its_attempt_only_while_another_of_it_is_held() -> None:
+    first, second = GpuUuid("GPU-a"), GpuUuid("GPU-b")
+    held = {first: [spell(2, 6, IDLE)], second: [spell(4, 9, IDLE)]}
+    beside = {first: [spell(0, 1, ACTIVE), spell(6, 8, ACTIVE), spell(8, 12, UNKNOWN)], second: [spell(0, 3, ACTIVE)]}
+    assert while_any_is_held(held, beside) == [
+        [spell(2, 6, IDLE), spell(6, 8, ACTIVE), spell(8, 9, UNKNOWN)],
+        [spell(2, 3, ACTIVE), spell(4, 9, IDLE)],
+    ]

@@ -142,6 +142,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "processes that are no list": ({"processes": "all"}, "window.processes"),
     "a list without end": ({"processes": [{}] * 1_025}, "window.processes"),
     "a pod that is no text": ({"served": ["pod-1", 7]}, "window.served"),
+    "more pods granted than a node has": (
+        {"granted": [{"namespace": "research", "name": "train-0"}] * 1_025},
+        "window.granted",
+    ),
     "more pods than a node has": ({"served": ["pod"] * 1_025}, "window.served"),
 }
 

@@ -88,6 +88,7 @@ def test_the_right_that_was_asked_for_first_stays() -> None:
     assert both.role == "engineer"
     assert both.require(Role.OPERATOR).role == "operator"
     assert both.require(Role.FINANCE, Role.OPERATOR).role == "finance"
+    assert both.require(Role.PEOPLE, Role.OPERATOR).role == "operator", "of those asked for one that they have"
     assert both.require(Role.OPERATOR).require(Role.FINANCE, Role.OPERATOR).role == "operator"
     assert (both.acting_for(EngineerId("e-1")).role, both.acting_for(EngineerId("e-2")).role) == (
         "engineer",

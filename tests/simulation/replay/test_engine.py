@@ -1,5 +1,7 @@
 """What a replay makes of work: it waits, runs, is preempted, charged, and comes to the same every time."""
 
+import pytest
+
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR
@@ -116,3 +118,10 @@ def test_what_is_tried_again_does_what_no_checkpoint_kept_once_more() -> None:
     assert (outcome.measures.retries, outcome.measures.redone_gpu_ms) == (1, MS_PER_HOUR)
     assert outcome.measures.used_gpu_ms == (2 * 4 + 1) * MS_PER_HOUR
     assert outcome.measures.lost_gpu_ms == 0
+
+
+def test_slowdown_is_of_what_its_time_limit_lets_it_run_and_of_ten_minutes_at_least() -> None:
+    outcome = replayed([asks(0, 10, gpus=8, limit_hours=2), asks(0, 10, gpus=8, limit_hours=2)], days=1)
+    assert outcome.measures.slowdowns == [1.0, 2.0]
+    moments = replayed([asks(0, 0.25, gpus=8), asks(0.01, 0.01, gpus=8)], days=1)
+    assert moments.measures.slowdowns == [1.0, pytest.approx(0.25 / (1 / 6))]
