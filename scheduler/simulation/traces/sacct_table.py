@@ -15,11 +15,28 @@ FREE_TEXT = frozenset(
     | {"Constraints", "StdIn", "StdOut", "StdErr"}
 )
 """Columns whose cells may hold anything."""
+LINES_MAX = 1000
+"""Of a row: a command line has no more."""
+
 STEP = re.compile(r"^[0-9]+([_+][0-9]+)*\..+$")
 JOB = re.compile(r"^[0-9]+([_+]([0-9]+|\[[^\]]*\]))*$")
 
 _DELIMITED = re.compile(r"^[A-Za-z]+([^A-Za-z0-9_% ]+)[A-Za-z]")
 """A name of a column, what stands between, and the next: without `-P` there are blanks between them, and no column ends."""
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z-]+|[0-9]*|Unknown|None|INVALID")
+_LENGTH = re.compile(r"[0-9:.-]*|UNLIMITED|Partition_Limit|Unknown|INVALID", re.IGNORECASE)
+_COUNT = re.compile(r"[0-9.]*[KMG]?")
+_TRES = re.compile(r"([^=,]+=[^=,]*(,|$))*")
+SHAPES = {
+    "JobID": re.compile(f"{STEP.pattern}|{JOB.pattern}"),
+    "State": re.compile(r"([A-Z_]+( by .+)?)?"),
+    **dict.fromkeys(("Submit", "Eligible", "Start", "End"), _TIME),
+    **dict.fromkeys(("Elapsed", "Timelimit", "Suspended", "CPUTime", "TotalCPU", "UserCPU", "SystemCPU"), _LENGTH),
+    **dict.fromkeys(("ElapsedRaw", "NNodes", "AllocNodes", "NCPUS", "AllocCPUS", "ReqCPUS", "UID", "GID"), _COUNT),
+    **dict.fromkeys(("AllocTRES", "ReqTRES"), _TRES),
+}
+"""How the cells of a column look: by them it is found where in a row a free text began and ended."""
 
 Line = tuple[list[str], int]
 """The cells of a row, and the number of the line on which it begins."""
@@ -42,9 +59,8 @@ def read_table(text: TextIO, file: Path, required: tuple[str, ...]) -> tuple[lis
     lines = _unbroken(_lines(text, between), names)
     if len(names) > len(columns):
         lines = _opened(lines, len(columns))
-    free = [position for position, name in enumerate(columns) if name in FREE_TEXT]
-    if len(free) == 1:
-        lines = _whole_again(lines, free[0], len(columns), between)
+    if any(name in FREE_TEXT for name in columns):
+        lines = _whole_again(lines, columns, between)
     return columns, lines, between
 
 
@@ -82,7 +98,7 @@ def _unbroken(lines: Iterable[Line], columns: list[str]) -> Iterator[Line]:
     begins = 0
     for cells, number in lines:
         together = [*begun[:-1], f"{begun[-1]} {cells[0]}", *cells[1:]] if begun else cells
-        if not begun or len(together) > len(columns):
+        if not begun or len(together) > len(columns) or number - begins > LINES_MAX:
             if begun:
                 yield begun, begins
             together, begins = cells, number
@@ -101,10 +117,32 @@ def _opened(lines: Iterable[Line], count: int) -> Iterator[Line]:
         yield (cells[:-1] if len(cells) > count and not cells[-1] else cells), number
 
 
-def _whole_again(lines: Iterable[Line], free: int, count: int, between: str) -> Iterator[Line]:
-    """A name with the delimiter in it came as several cells. Counted from both ends, all that are too many are its own:
-    of a row with one column of free text."""
+def _whole_again(lines: Iterable[Line], columns: list[str], between: str) -> Iterator[Line]:
+    """A name with the delimiter in it came as several cells: of a row with too many they are put together again."""
     for cells, number in lines:
-        end = free + 1 + len(cells) - count
-        named = [*cells[:free], between.join(cells[free:end]), *cells[end:]] if len(cells) > count else cells
-        yield named, number
+        whole = _the_one(_readings(cells, columns, between), columns) if len(cells) > len(columns) else None
+        yield whole or cells, number
+
+
+def _readings(cells: list[str], columns: list[str], between: str) -> list[list[str]]:
+    """What a row with too many cells may say: one reading for each column of free text that may have had the delimiter."""
+    ends = len(cells) - len(columns) + 1
+    return [
+        [*cells[:at], between.join(cells[at : at + ends]), *cells[at + ends :]]
+        for at, name in enumerate(columns)
+        if name in FREE_TEXT
+    ]
+
+
+def _the_one(readings: list[list[str]], columns: list[str]) -> list[str] | None:
+    """Of the readings of a row the only one, or the only one in which all cells look as their columns do. There is none
+    where the delimiter is in two texts, or may be in either of two with others between."""
+    right = readings if len(readings) == 1 else [each for each in readings if _looks_right(each, columns)]
+    told = {tuple(cell for cell, name in zip(each, columns, strict=True) if name not in FREE_TEXT) for each in right}
+    return right[0] if len(told) == 1 else None
+
+
+def _looks_right(cells: list[str], columns: list[str]) -> bool:
+    return all(
+        SHAPES[name].fullmatch(cell.strip()) for cell, name in zip(cells, columns, strict=True) if name in SHAPES
+    )

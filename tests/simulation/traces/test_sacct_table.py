@@ -41,6 +41,35 @@ def test_a_row_that_ends_early_is_none_that_goes_on_in_the_next(tmp_path: Path) 
     assert [refusal.where.removeprefix(str(file)) for refusal in left_out] == [":2: Submit", ":4: ElapsedRaw"]
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "1|sbatch --wrap=a | tee b|one|2026-01-05T09:00:00|60|gres/gpu=2|/home/a",
+        "1|sbatch a|a|b|c|2026-01-05T09:00:00|60|gres/gpu=2|/home/a",
+        "1|sbatch a|one|2026-01-05T09:00:00|60|gres/gpu=2|/home/|a",
+    ],
+)
+def test_the_delimiter_in_one_of_several_free_texts_is_found_by_how_the_other_cells_look(
+    tmp_path: Path, row: str
+) -> None:
+    (job,) = read(tmp_path, row, header=MANY)
+    assert (job.id, job.ran_ms, job.gpus) == ("1", 60_000, 2)
+
+
+def test_the_delimiter_in_two_free_texts_of_a_row_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="9 cells; expected 7"):
+        read(tmp_path, "1|a|b|c|2026-01-05T09:00:00|60|gres/gpu=2|/home/|a", header=MANY)
+
+
+def test_what_goes_on_without_end_is_no_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "sacct.txt"
+    row = "1|sbatch x|one|2026-01-05T09:00:00|60|gres/gpu=1|/home/a"
+    file.write_text("\n".join([MANY, row, *["and so on"] * 2500]))
+    left_out: list[InvalidInput] = []
+    assert [job.id for job in read_jobs([file], "UTC", left_out.append)[0]] == ["1"]
+    assert len(left_out) == 1500
+
+
 def test_files_that_were_put_behind_one_another_have_their_header_again(tmp_path: Path) -> None:
     assert [job.id for job in read(tmp_path, JOB, HEADER, changed(JobID="102"))] == ["101", "102"]
     closed = [f"{row}|" for row in (JOB, HEADER, changed(JobID="102"))]
