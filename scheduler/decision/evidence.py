@@ -171,8 +171,11 @@ def stop_rate(gpus: int, stopped: int, limit: int) -> Ruling:
 
 
 def priority(ahead: WorkloadId, ahead_line: Line, line: Line) -> Ruling:
-    """Somebody is ahead in the pool. The comparison names classes, never what another has left."""
-    if ahead_line.is_aged and not line.is_aged:
+    """Somebody is ahead in the pool, or in another that borrows less. The comparison names classes, never what another has
+    left."""
+    if ahead_line.rank > line.rank:
+        comparison = "it borrows less of other pools"
+    elif ahead_line.is_aged and not line.is_aged:
         comparison = "it has waited longer than the pool lets anything wait"
     elif ahead_line.priority != line.priority and not line.is_aged:
         comparison = f"{ahead_line.spec.priority_class} over {line.spec.priority_class}"

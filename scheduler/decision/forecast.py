@@ -182,6 +182,7 @@ def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> 
     if paused is not None and lane_lacks(index, key, lane.gpus) is NOTHING:
         return Forecast(line.ruling or evidence.launch_paused(paused), open_class(index, key, lane.gpus))
     _keep_room(index, walk, lane, line, assumed.gone)
+    _keep_quota(index, walk, lane, line, assumed.gone)
     found = walk.find_room(lane, line)
     if isinstance(found, Room) and assumed.gone is not None:
         mine = (line.order_key(), lane)
@@ -269,6 +270,20 @@ def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line, gone: WorkloadI
         ]
         for place, other, known in sorted(waiting, key=itemgetter(0))[:1]:
             walk.starts.backfill.wait(other, known, place[3], gpu_class)
+
+
+def _keep_quota(index: Index, walk: Walk, lane: Lane, line: Line, gone: WorkloadId | None) -> None:
+    """Of those who have quota kept, whoever is before it has it kept free."""
+    mine, (_, me) = (line.order_key(), lane), line.members[0]
+    firsts = [(_next_of(other, other.head(), gone), other) for other in index.lanes.short]
+    waiting = [(first, other) for first, other in firsts if first is not None and first[3] != me]
+    before = [
+        (walk.cross_key(first, other), other, known)
+        for first, other in waiting
+        if _is_before(walk, (first, other), mine) and (known := index.lines.line_of(first[3])) is not None
+    ]
+    for place, other, known in sorted(before, key=itemgetter(0)):
+        walk.starts.promised.wait(other, known, place[3], index.lanes.short[other], ())
 
 
 def _is_before(walk: Walk, first: tuple[OrderKey, Lane], second: tuple[OrderKey, Lane]) -> bool:

@@ -135,3 +135,14 @@ def _hold(balances: dict[AllowanceId, AllowanceBalance], launch: Launch | Growth
         balances[share.allowance_id] = replace(
             known, available=known.available - share.amount, held=known.held + share.amount
         )
+
+
+def over(world: Snapshot, now: Instant) -> Snapshot:
+    """At that instant, if everything uses its time limit and grace to the full; what is stopped ends, and does not come
+    back."""
+    live = {
+        known.id: known
+        for known in world.attempts.values()
+        if known.stop_reason is None and known.launched_at + known.time_limit_ms + known.grace_seconds * 1000 > now
+    }
+    return replace(world, attempts=live, now=now)

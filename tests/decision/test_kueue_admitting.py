@@ -27,6 +27,12 @@ ADMITTED = {
     "what fits its quota starts": ((queue("red", 50, borrows=0),), "", "one red 10 0", "one"),
     "what does not fit it waits": ((queue("red", 50, borrows=0),), "old red 40 0", "one red 11 0", ""),
     "nothing starts that is larger than the quota": ((queue("red", 50, borrows=0),), "", "one red 100 0", ""),
+    "without a quota and anything to borrow nothing starts, and what runs goes on": (
+        (queue("red", 0, "some", borrows=0), queue("blue", 8, "some")),
+        "old red 2 0",
+        "one red 1 0, two blue 6 0",
+        "two",
+    ),
     "both stay within their own": (
         BOTH,
         "",

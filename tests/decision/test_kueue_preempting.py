@@ -216,12 +216,28 @@ IN_TREES = {
     ),
 }
 
+OTHERWISE = {
+    "what is larger than the nominal quota stops lower work of its own pool": (
+        (queue("red", 2, "some", within=LOWER, reclaims=ANY), queue("blue", 2, "some")),
+        "low red 1 -1, theirs blue 1 -1",
+        "red 3 1",
+        "low",
+    ),
+    "where lower work of its own is enough, nobody else falls": (
+        (queue("red", 50, "some", borrows=10, within=LOWER, reclaims=ANY), queue("blue", 50, "some", borrows=50)),
+        "low red 30 -1, lower red 10 -2, theirs blue 60 0",
+        "red 20 0",
+        "low",
+    ),
+}
+"""Where it is not as in Kueue: what docs/scheduling.md says of it."""
+
 
 @pytest.mark.parametrize(
     ("members", "runs", "asks", "falls"),
     [
         pytest.param(*case, id=sentence)
-        for cases in (WITHIN, TAKEN_BACK, WHILE_BORROWING, IN_TREES)
+        for cases in (WITHIN, TAKEN_BACK, WHILE_BORROWING, IN_TREES, OTHERWISE)
         for sentence, case in cases.items()
     ],
 )

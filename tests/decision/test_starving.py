@@ -7,12 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
-from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.policy import Order, Quota, ReclaimWithinCohort, WithinPool
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, GpuClassName, Instant
 from scheduler.domain.workloads import Workload
-from tests.decision.applying import recorded
+from tests.decision.applying import over, recorded
 from tests.decision.builders import (
     A100,
     H100,
@@ -162,7 +161,7 @@ def test_what_has_aged_starts_in_bounded_time_under_any_stream(
     number = 0
     while gang.id in world.queued:
         assert world.now - NOW <= BOUND_MS, "it starves"
-        world = _over(recorded(world, decide(world)), Instant(world.now + MS_PER_HOUR // 2))
+        world = over(recorded(world, decide(world)), Instant(world.now + MS_PER_HOUR // 2))
         wave = waves[number % len(waves)]
         number += 1
         fresh = [_arrival(f"w{number}-{i}", world.now, each) for i, each in enumerate(wave)]
@@ -180,13 +179,3 @@ def _arrival(name: str, now: Instant, asked: tuple[int, float, object, bool]) ->
         owner="ada" if is_red else "bob",
     )
     return replace(made, submitted_at=now)
-
-
-def _over(world: Snapshot, now: Instant) -> Snapshot:
-    """Everything uses its time limit and grace to the full; what is stopped ends, and does not come back."""
-    live = {
-        known.id: known
-        for known in world.attempts.values()
-        if known.stop_reason is None and known.launched_at + known.time_limit_ms + known.grace_seconds * 1000 > now
-    }
-    return replace(world, attempts=live, now=now)

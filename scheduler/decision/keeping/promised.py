@@ -3,6 +3,8 @@ its wait.
 
 Of its own pool nothing behind it starts that would still use the quota when it could have it; where it stays within
 its pool's nominal quota, no other pool of the cohort borrows that quota for longer either. See docs/adr/0017-ageing.md.
+Where its pool may not take back what others borrow, that holds for them before it has waited too long, too, as in Kueue:
+of what its pool has not used yet of its nominal quota, for it would not come back while others go on borrowing it.
 """
 
 from collections import defaultdict
@@ -20,7 +22,7 @@ from scheduler.domain.workloads import WorkloadSpec
 
 @dataclass(slots=True)
 class PromisedQuota:
-    """Those of one cycle who wait for quota and have aged: the first of each pool and GPU class."""
+    """Those of one cycle who wait for quota and have it kept: the first of each pool and GPU class."""
 
     index: Index
     _first: dict[tuple[PoolName, GpuClassName], tuple[Lane, Shadow | None]] = field(default_factory=dict)
@@ -34,14 +36,17 @@ class PromisedQuota:
         launched: Iterable[tuple[Launch, WorkloadSpec]],
     ) -> Instant | None:
         """It waits for quota of the class. Returns from when it is to have room as well: when it can have its quota, by
-        what is known of ends; None where they never give it, or where it would borrow and nobody owes it that."""
+        what is known of ends; None where they never give it, where it would borrow and nobody owes it that, or where
+        it has not waited too long."""
         key = (lane.key.pool, gpu_class)
         if key not in self._first:
-            at = self._free_at(lane, gpu_class, launched)
-            shadow = Shadow(workload_id, line, lane.key.pool, lane.gpus, at, {}) if at is not None else None
+            gpus = lane.gpus if line.is_aged else min(lane.gpus, -self.index.quotas.over_nominal(*key))
+            at = self._free_at(lane, gpu_class, launched) if gpus > 0 else None
+            shadow = Shadow(workload_id, line, lane.key.pool, gpus, at, {}) if at is not None else None
             self._first[key] = (lane, shadow)
         first = self._first[key][1]
-        return first.at if first is not None and not self._is_beyond_nominal(lane, gpu_class) else None
+        has_claim = line.is_aged and not self._is_beyond_nominal(lane, gpu_class)
+        return first.at if first is not None and has_claim else None
 
     def keeps_any_of(self, gpu_class: GpuClassName) -> bool:
         return any(known == gpu_class for _, known in self._first)
@@ -54,17 +59,17 @@ class PromisedQuota:
         if not lane.key.is_funded:
             return None
         for (_, known), (waiting, shadow) in self._first.items():
-            if known != gpu_class or shadow is None or not self._concerns(waiting, lane, gpu_class):
+            if known != gpu_class or shadow is None or not self._concerns(waiting, shadow.line, lane, gpu_class):
                 continue
             if latest_end_if_started(spec, self.index.now) > shadow.at:
                 return shadow
         return None
 
-    def _concerns(self, waiting: Lane, lane: Lane, gpu_class: GpuClassName) -> bool:
-        """Its own pool; and where it would not borrow, whoever of the cohort would."""
+    def _concerns(self, waiting: Lane, line: Line, lane: Lane, gpu_class: GpuClassName) -> bool:
+        """Its own pool, once it has aged; and where it would not borrow, whoever of the cohort would."""
         quotas, pool = self.index.quotas, waiting.key.pool
         if lane.key.pool == pool:
-            return True
+            return line.is_aged
         is_kin = quotas.root_of[lane.key.pool] == quotas.root_of[pool]
         if not is_kin or self._is_beyond_nominal(waiting, gpu_class):
             return False

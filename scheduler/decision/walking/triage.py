@@ -16,6 +16,7 @@ from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.brakes import Brake
 from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spendable_standard
 from scheduler.domain.latest import put
+from scheduler.domain.policy import ReclaimWithinCohort
 from scheduler.domain.reasons import Reason
 from scheduler.domain.terms import Need, Terms
 from scheduler.domain.units import GpuClassName, PoolName
@@ -67,8 +68,17 @@ def rule_on_lane(index: Index, lane: Lane, first: OrderKey, lacks: Lack) -> None
     """The lane waits from `first` on for what it lacks."""
     lane.reason, lacks_room = lacks
     index.lanes.set_blocked(lane, lacks_room if lane.key.is_funded else None, first)
-    is_short = lane.reason is Reason.QUOTA and lane.key.is_funded and first[0] == AGED
-    put(index.lanes.short, lane, _owed_class(index, lane) if is_short else None)
+    is_short = lane.reason is Reason.QUOTA and lane.key.is_funded
+    is_kept = is_short and (first[0] == AGED or _is_lent_for_good(index, lane))
+    put(index.lanes.short, lane, _owed_class(index, lane) if is_kept else None)
+
+
+def _is_lent_for_good(index: Index, lane: Lane) -> bool:
+    """Whether others of its tree may borrow quota that its pool is owed, and it may not take that back of all of them."""
+    pool = index.policy.pools[lane.key.pool]
+    if pool.cohort is None or pool.reclaim_within_cohort is ReclaimWithinCohort.ANY:
+        return False
+    return any(lane.gpus <= index.quotas.nominal(pool.name, name) for name in lane.key.gpu_classes)
 
 
 def _owed_class(index: Index, lane: Lane) -> GpuClassName:
