@@ -37,6 +37,23 @@ SHAPES = {
     **dict.fromkeys(("AllocTRES", "ReqTRES"), _TRES),
 }
 """How the cells of a column look: by them it is found where in a row a free text began and ended."""
+READ = frozenset(
+    {
+        *SHAPES,
+        "User",
+        "Account",
+        "Partition",
+        "QOS",
+        "Cluster",
+        "ReqNodes",
+        "ReqMem",
+        "AllocGRES",
+        "ReqGRES",
+        "ExitCode",
+    }
+    | {"TimelimitRaw"}
+) - {"Suspended", "CPUTime", "TotalCPU", "UserCPU", "SystemCPU", "GID"}
+"""Columns of which something is made."""
 
 Line = tuple[list[str], int]
 """The cells of a row, and the number of the line on which it begins."""
@@ -135,10 +152,10 @@ def _readings(cells: list[str], columns: list[str], between: str) -> list[list[s
 
 
 def _the_one(readings: list[list[str]], columns: list[str]) -> list[str] | None:
-    """Of the readings of a row the only one, or the only one in which all cells look as their columns do. There is none
-    where the delimiter is in two texts, or may be in either of two with others between."""
+    """Of the readings of a row the only one, or that in which all cells look as their columns do, if all such say the
+    same. There is none where the delimiter is in two texts, or may be in either of two with a name between."""
     right = readings if len(readings) == 1 else [each for each in readings if _looks_right(each, columns)]
-    told = {tuple(cell for cell, name in zip(each, columns, strict=True) if name not in FREE_TEXT) for each in right}
+    told = {tuple(cell for cell, name in zip(each, columns, strict=True) if name in READ) for each in right}
     return right[0] if len(told) == 1 else None
 
 

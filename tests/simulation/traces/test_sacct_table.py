@@ -56,6 +56,13 @@ def test_the_delimiter_in_one_of_several_free_texts_is_found_by_how_the_other_ce
     assert (job.id, job.ran_ms, job.gpus) == ("1", 60_000, 2)
 
 
+def test_two_readings_that_differ_only_in_what_is_not_read_are_one(tmp_path: Path) -> None:
+    """The command line ends after the first bar, or after the third."""
+    header = "JobID|Submit|ElapsedRaw|AllocTRES|SubmitLine|Suspended|SystemComment"
+    row = "1|2026-01-05T09:00:00|60|gres/gpu=2|sbatch --wrap a || b|00:00:00|"
+    assert [(job.id, job.gpus) for job in read(tmp_path, row, header=header)] == [("1", 2)]
+
+
 def test_the_delimiter_in_two_free_texts_of_a_row_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="9 cells; expected 7"):
         read(tmp_path, "1|a|b|c|2026-01-05T09:00:00|60|gres/gpu=2|/home/|a", header=MANY)
