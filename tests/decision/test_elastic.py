@@ -16,6 +16,8 @@ from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName, PriorityClass
 from scheduler.domain.workloads import Attempt, AttemptState, ElasticTerms, HoldMode
 from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
+    A100,
+    H100,
     NOW,
     SPARE,
     URGENT,
@@ -251,6 +253,18 @@ def test_it_does_not_grow_while_somebody_waits_for_the_class() -> None:
     alone = replace(world, queued={})
     assert grown(decide(alone)) == {"job": {"n": 6}}
     assert grown(decide(replace(alone, balances={}))) == {}, "nobody pays for it"
+
+
+def test_it_grows_in_the_cycle_in_which_who_waited_has_others_stopped_on_another_class() -> None:
+    stays = running("stays", {"n2": 4}, 1, 8, gpu_class=A100, priority_class=URGENT, running_for=60)
+    falls = attempt("falls", "n1", gpus=8, priority_class=SPARE)
+    waits = workload("waits", gpus=8, classes=(A100, H100), priority_class=URGENT)
+    known = nodes(node("n1"), node("n2", gpu_class=A100))
+
+    plan = decide(snapshot(known, [waits], attempts=[stays, falls]))
+
+    assert shrunk(plan) == {"falls": None}
+    assert grown(plan) == {"stays": {"n2": 8}}
 
 
 def test_unfunded_work_that_waits_keeps_nobody_from_growing() -> None:

@@ -17,6 +17,7 @@ from scheduler.domain.units import CohortName, PoolName
 from scheduler.domain.workloads import AttemptState, Workload
 from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
+    A100,
     H100,
     SPARE,
     STANDARD,
@@ -24,6 +25,7 @@ from tests.decision.builders import (
     balance,
     node,
     nodes,
+    placements,
     policy,
     pool,
     snapshot,
@@ -103,6 +105,22 @@ def gang(name: str, pods: int, of: object, team: str) -> Workload:
 
 def with_more(world: Snapshot, more: list[Workload]) -> Snapshot:
     return replace(world, queued={**world.queued, **{each.id: each for each in more}})
+
+
+def test_who_is_within_its_nominal_quota_on_the_class_that_it_can_have_goes_before_who_borrows() -> None:
+    """Though it would like another class better, of which its pool has none of its own. Else what borrows would start, and
+    be stopped for it in the next cycle."""
+    mine = workload("mine", team="red", owner="red", gpus=8, classes=(A100, H100))
+    theirs = workload("theirs", team="blue", owner="blue", gpus=8, age=9)
+    pools = [
+        pool("red", quotas={A100: Quota(A100, 0), H100: Quota(H100, 8)}, cohort="all"),
+        pool("blue", gpus=4, cohort="all"),
+    ]
+    known = nodes(node("n1"), node("n2", gpu_class=A100, accepts_work=False))
+
+    plan = decide(snapshot(known, [mine, theirs], by=policy(*pools)))
+
+    assert placements(plan) == {"mine": {"n1": 1}}
 
 
 def test_where_policy_never_reclaims_it_waits_for_who_borrowed() -> None:

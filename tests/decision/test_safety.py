@@ -18,6 +18,7 @@ from scheduler.domain.workloads import AttemptState, HoldMode
 from tests.decision.ailing import ailing
 from tests.decision.applying import ended, recorded
 from tests.decision.lively import lively
+from tests.decision.mingled import mingled
 from tests.decision.scattered import scattered
 from tests.decision.stretched import in_use, most_held, note_reach, stretched
 from tests.decision.trees import require_quota, require_rule, used
@@ -31,9 +32,14 @@ MEANS = {
     Reason.ARRAY_LIMIT,
     Reason.SPEND_GUARD,
 }
-worlds = st.one_of(snapshots(), lively(), stretched(), scattered(), ailing())
+worlds = st.one_of(snapshots(), lively(), stretched(), scattered(), ailing(), mingled())
 crowded = st.one_of(
-    snapshots(waiting=4, running=10), lively(waiting=4, running=10), stretched(waiting=4), scattered(), ailing()
+    snapshots(waiting=4, running=10),
+    lively(waiting=4, running=10),
+    stretched(waiting=4),
+    scattered(),
+    ailing(),
+    mingled(waiting=4, running=10),
 )
 
 
@@ -46,7 +52,8 @@ def test_no_node_is_asked_for_more_than_it_has(snapshot: Snapshot) -> None:
     for attempt in snapshot.attempts.values():
         if attempt.is_booking and attempt.launched_at > snapshot.now:
             continue
-        _take(taken, attempt.placement, attempt.pod)
+        # What runs inside a booking is on GPUs that count as the booking's.
+        _take(taken, attempt.placement, replace(attempt.pod, gpus=0) if attempt.is_inside else attempt.pod)
         if attempt.leaving is not None:
             _take(taken, attempt.leaving, attempt.pod)
     for growth in plan.growths:
@@ -111,7 +118,7 @@ def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
         assert preemption.victims
         for victim in preemption.victims:
             attempt = snapshot.attempts[victim.attempt_id]
-            assert attempt.state is AttemptState.RUNNING
+            assert attempt.state is not AttemptState.STOPPING
             assert attempt.booking_id is None
             if not attempt.is_funded:
                 continue
@@ -215,12 +222,12 @@ def test_quotas_and_limits_are_kept_by_whoever_starts(snapshot: Snapshot) -> Non
         if launch.booking_id is not None:
             continue  # its booking has the quota
         pool = policy.pools[launch.pool]
-        require_quota(after, pool, launch.gpu_class)
+        require_quota(snapshot, after, pool, launch.gpu_class)
     for growth in plan.growths:
         grown = after.attempts[growth.attempt_id]
         limit = policy.limits.gpus_per_engineer
         assert limit is None or _gpus(after, owner=grown.owner) <= limit
-        require_quota(after, policy.pools[grown.pool], grown.gpu_class)
+        require_quota(snapshot, after, policy.pools[grown.pool], grown.gpu_class)
 
 
 @given(worlds)
@@ -247,7 +254,7 @@ def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot)
         assert not launch.is_funded or launch.is_reserved or _was_behind(snapshot, launch)
 
 
-@given(st.one_of(snapshots(waiting=6, running=6), stretched(), ailing()), st.booleans())
+@given(st.one_of(snapshots(waiting=6, running=6), stretched(), ailing(), mingled()), st.booleans())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool) -> None:
     """Without arrivals and ends, launches and preemptions come to rest."""

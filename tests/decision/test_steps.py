@@ -13,6 +13,7 @@ from scheduler.decision.state import Explanation, State
 from scheduler.domain.units import Instant, WorkloadId
 from tests.decision.builders import cold
 from tests.decision.lively import lively
+from tests.decision.mingled import mingled
 from tests.decision.stretched import stretched
 from tests.decision.worlds import EXAMPLES, snapshots, splits
 
@@ -29,7 +30,7 @@ def explanations(state: State, snapshot: Snapshot) -> dict[WorkloadId, Explanati
 @given(st.data())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_steps_over_any_split_of_the_changes_end_where_a_cold_decision_does(data: st.DataObject) -> None:
-    worlds = data.draw(st.sampled_from([snapshots, lively, stretched]), label="worlds")()
+    worlds = data.draw(st.sampled_from([snapshots, lively, stretched, mingled]), label="worlds")()
     first = data.draw(worlds, label="first")
     last = replace(
         data.draw(worlds, label="last"),

@@ -75,16 +75,26 @@ class Tree:
         return any(self.load(each) <= self.own(each) for each in self.below_both(pool, other))
 
     def keeps_limits(self, pool: PoolName) -> bool:
+        return all(beyond <= 0 for beyond in self.beyond_limits(pool).values())
+
+    def beyond_limits(self, pool: PoolName) -> dict[Member, int]:
+        """GPUs that the pool, or a cohort above it, uses beyond what it may."""
+        beyond: dict[Member, int] = {}
         for each in self.way_up(("pool", pool)):
             limit = self.quota(each).borrowing_limit if self.above(each) is not None else 0
-            if limit is not None and self.load(each) > self.own(each) + limit:
-                return False
-        return True
+            if limit is not None:
+                beyond[each] = self.load(each) - self.own(each) - limit
+        return beyond
 
 
-def require_quota(snapshot: Snapshot, pool: Pool, gpu_class: GpuClassName) -> None:
-    loads = {name: used(snapshot, name, gpu_class) for name in snapshot.policy.pools}
-    assert Tree(snapshot.policy, gpu_class, loads).keeps_limits(pool.name)
+def require_quota(before: Snapshot, after: Snapshot, pool: Pool, gpu_class: GpuClassName) -> None:
+    """No limit is exceeded by more than it was: a quota may have been lowered under what runs."""
+    was, now = (
+        Tree(each.policy, gpu_class, {name: used(each, name, gpu_class) for name in each.policy.pools})
+        for each in (before, after)
+    )
+    allowed = was.beyond_limits(pool.name)
+    assert all(beyond <= max(0, allowed[each]) for each, beyond in now.beyond_limits(pool.name).items())
 
 
 def used(snapshot: Snapshot, pool: PoolName, gpu_class: GpuClassName) -> int:

@@ -229,6 +229,8 @@ def _is_awaited(index: Index, walk: Walk, gpu_class: GpuClassName) -> bool:
         for workload_id, (_, reservation) in index.claims.of.items()
     ):
         return True
+    # Who would have taken this class, too, has had others stopped on another one.
+    started |= {each.launch.workload_id for each in walk.starts.preemptions if each.launch.gpu_class != gpu_class}
     aside = set(walk.set_aside)
     return any(
         workload_id not in started
