@@ -131,6 +131,7 @@ class Index:
         for holder, past in changes.spent.items():
             self.spending.set_past(holder, past)
         self._take_nodes(changes.nodes)
+        self.capacity.touched.clear()  # of what the last cycle booked, and has undone
         self._take_tiers(changes.tiers)
         self._take_attempts(changes.attempts)
         self._take_balances(changes.balances)
@@ -141,6 +142,7 @@ class Index:
             for pool, gpu_class in touched:
                 self._touch(pool, gpu_class)
             touched.clear()
+        self.touched_classes |= self.capacity.touched  # a node may be of another class than who ran there asked for
         for holder in self.spending.touched:
             self._guard(self.lines.of_holder(holder))
         self.spending.touched.clear()

@@ -268,7 +268,7 @@ def _waiting(draw: st.DrawFn, name: str) -> Workload:
     )
     if draw(mostly(False, True)):
         place = ArrayPlace(int(name[1:]), 99, draw(st.sampled_from([None, 1, 2])))
-        return replace(made, spec=replace(spec, array=place), id=WorkloadId(f"sweep-i{name}"))
+        return replace(made, spec=replace(spec, array=place), id=WorkloadId(f"sweep-{name[0]}-i{name[1:]}"))
     return replace(made, spec=spec)
 
 

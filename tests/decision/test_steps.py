@@ -11,7 +11,7 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import Explanation, State
 from scheduler.domain.units import Instant, WorkloadId
-from tests.decision.builders import cold
+from tests.decision.builders import A100, NOW, attempt, cold, node, nodes, placements, snapshot, workload
 from tests.decision.lively import lively
 from tests.decision.mingled import mingled
 from tests.decision.stretched import stretched
@@ -102,3 +102,14 @@ def test_checkpoints_alone_are_taken_as_a_cold_decision_takes_them(snapshot: Sna
     plan = step(state, Changes(attempts=attempts), snapshot.now)[1]
     expected = decide(replace(snapshot, attempts=attempts))
     assert (plan.launches, plan.preemptions) == (expected.launches, expected.preemptions)
+
+
+def test_who_waits_for_a_node_of_another_class_by_now_has_what_ends_there() -> None:
+    """Whatever was asked for when it was launched."""
+    ends = attempt("ends", "n1", gpus=8)
+    waits = workload("waits", gpus=8, classes=(A100,))
+    state = cold(snapshot(nodes(node("n1", gpu_class=A100)), [waits], attempts=[ends]))
+
+    plan = step(state, Changes(attempts={ends.id: None}), NOW)[1]
+
+    assert placements(plan) == {"waits": {"n1": 1}}

@@ -30,6 +30,8 @@ class Capacity:
         """Nodes of each class that take no work."""
         self.changes: dict[GpuClassName, int] = defaultdict(int)
         """How often anything about its nodes, or what is taken there, has changed."""
+        self.touched: set[GpuClassName] = set()
+        """Those of which what is taken has changed since this was last cleared: of its nodes, whatever ran there was on."""
         self._uses: dict[NodeName, NodeUse] = {}
 
     def table(self, gpu_class: GpuClassName) -> FitTable:
@@ -165,3 +167,4 @@ class Capacity:
             if node is not None and node.gpu_class is not None:
                 self.tables[node.gpu_class].set_use(name, use)
                 self.changes[node.gpu_class] += 1
+                self.touched.add(node.gpu_class)
