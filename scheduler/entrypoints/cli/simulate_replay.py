@@ -115,7 +115,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Run one stream of work under each policy in virtual time: the service's own decisions, on invented hours."""
-    _require_one_source(history, [*(pods or []), *(sacct or [])])
+    _require_one_source(history, [*(pods or []), *(sacct or []), *([people] if people is not None else [])])
     if html is not None and not html.parent.is_dir():  # told before an hour's replay, not after it
         raise _unwritable(html, "its folder is not there")
     price_micros, currency = price_of(price)
@@ -150,13 +150,13 @@ def replay(
         print_report(made, [outcome.measures.first_refusals for outcome in outcomes])
 
 
-def _require_one_source(history: Path | None, traces: Sequence[Path]) -> None:
+def _require_one_source(history: Path | None, others: Sequence[Path]) -> None:
     """A history is a stream of its own, with its people; traces may come together."""
-    if history is not None and traces:
+    if history is not None and others:
         raise InvalidInput(
-            f"{history} and {traces[0]} are two streams",
+            f"{others[0]} does not go with {history}, which has its own work and people",
             where="--history",
-            expected="a history alone, or --pods and --sacct",
+            expected="a history alone, or --pods and --sacct, and --people",
         )
 
 

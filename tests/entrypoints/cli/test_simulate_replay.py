@@ -150,7 +150,10 @@ def test_a_history_is_replayed_alone(tmp_path: Path) -> None:
     pods.write_text("name,cpu_milli,memory_mib,num_gpu,gpu_milli\n")
     code, out, err = run(*TWO, "--history", str(history), "--pods", str(pods))
     assert (code, out) == (2, "")
-    assert "two streams" in err
+    assert "does not go with" in err
+    code, out, err = run(*TWO, "--history", str(history), "--people", str(POLICIES / "people.yaml"))
+    assert (code, out) == (2, "")
+    assert "which has its own work and people" in " ".join(err.split())
     assert run(*TWO, "--history", str(history), "--json")[0] == 0
 
 
