@@ -33,6 +33,9 @@ more out than has to go without. Packing does not reach its best, either."""
 SHORT_DRAWS = 6
 """Of so many arrivals the one that suits a rest best comes to it, where CPU or memory is short and has no price: those that
 ask for little of it are soon placed, and do not come to every rest."""
+DRAWS_PER_TASK = 9
+"""On nodes that few tasks come to each, it is the best of no more than so many for each of these: nearly every task is then
+one of the last, and has no other rest to go to."""
 SHORT_DRAWS_FROM = 0.3
 """That is so where so much of the demand for it goes without; of less, in proportion."""
 RESERVE = 0.1
@@ -230,12 +233,13 @@ def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, f
     )
     spreads = spread if price_cpu or price_memory else 0.0
     short = min(1.0, unmet / SHORT_DRAWS_FROM) * (1 - spreads)
+    draws = min(DRAWS, DRAWS_PER_TASK * _tasks_each(fleet, workload))
     reserve = RESERVE / max(1, sum(workload.counts))
     return (
         Scarcity(price_cpu, reserve * cpu),
         Scarcity(price_memory, reserve * memory),
         0.0 if spreads else 1 - spread,
-        round(DRAWS - (DRAWS - SHORT_DRAWS) * short),
+        max(SHORT_DRAWS, round(draws - (draws - SHORT_DRAWS) * short)),
     )
 
 
@@ -258,6 +262,14 @@ def filled_by_spreading(fleet: Fleet, workload: Workload, asks: Sequence[int], s
     until = np.cumsum((rounds * -np.diff(used) / np.maximum(volume, 1))[::-1])
     lasts = np.diff(np.minimum(until, 1), prepend=0)[::-1]
     return float(lasts @ gpus / gpus[-1])
+
+
+def _tasks_each(fleet: Fleet, workload: Workload) -> float:
+    """How many tasks with GPUs come to a node with GPUs, in the mean, until all GPUs were asked for."""
+    asked = list(zip(workload.shapes, workload.counts, strict=True))
+    gpus = sum(shape.asked_milli * count for shape, count in asked)
+    tasks = sum(count for shape, count in asked if shape.gpus)
+    return tasks * fleet.capacity_milli / gpus / int(fleet.gpus.any(axis=1).sum()) if gpus else 0.0
 
 
 def _unmet(asked: float, given: float) -> float:
