@@ -310,3 +310,20 @@ def test_not_all_who_wait_for_the_hours_of_their_class_are_told_that_they_start_
     assert asked(world, late).starts == (TONIGHT + 24 * MS_PER_HOUR, TONIGHT + 26 * MS_PER_HOUR)
     before_them = workload("w", owner="bob", gpus=8, priority_class=spare, age=70)
     assert asked(world, before_them).starts == (TONIGHT, TONIGHT)
+
+
+def test_who_is_further_behind_their_plan_is_told_to_start_before_who_asked_earlier() -> None:
+    waits = workload("waits", owner="bob", gpus=8, hours=2, age=60)
+    owners = [balance("ada", 900, granted=1000), balance("bob", 100, granted=1000)]
+    world = replace(busy(), queued={waits.id: waits}, balances={each.allowance.id: each for each in owners})
+
+    assert minutes(asked(world, workload("w", owner="ada", gpus=8)).starts) == (SOON, 50)
+    assert minutes(asked(world, workload("w", owner="bob", gpus=8)).starts)[1] > 120
+
+
+def test_who_would_be_gone_is_in_nobodys_way() -> None:
+    waits = workload("waits", owner="bob", gpus=8, hours=2, age=60)
+    world = replace(busy(), queued={waits.id: waits})
+    found = cold(world).forecast(workload("w", gpus=8), HALF, waits.id)
+    assert found is not None
+    assert minutes(found.starts) == (SOON, 50)

@@ -13,7 +13,8 @@ from scheduler.domain.allowances import (
     HolderKind,
     Purpose,
 )
-from scheduler.domain.funding import FundingShare, Shortfall, fund, payers
+from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spendable_standard
+from scheduler.domain.quantities import class_unit
 from scheduler.domain.terms import Need, Terms
 from scheduler.domain.units import AllowanceId, GpuClassName, Instant, PerMille, PriorityClassName, ProjectName
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
@@ -98,3 +99,11 @@ def test_several_pay_for_one_each_up_to_what_it_has() -> None:
         FundingShare(AllowanceId("second"), 70),
     )
     assert fund(ordered, Need(131, TERMS)) == Shortfall(needed=131, available=130)
+
+
+def test_what_others_pay_in_their_own_unit_counts_as_what_it_comes_to_in_standard_time() -> None:
+    """At twice the factor 100 hours of the class pay for 50, and those weigh half."""
+    need = Need(400, replace(TERMS, weight=PerMille(250), class_factor=PerMille(2000)))
+    own = balance("own", unit=class_unit(H100))
+    assert spendable_standard([own], need) == 25
+    assert spendable_standard([own, balance("plain")], need) == 125

@@ -1,6 +1,6 @@
-"""How fair a policy was: over everybody who asked for something, whatever they were told."""
+"""How fair a policy was: over everybody who asked for something, whatever they were told; and how long they waited."""
 
-from scheduler.simulation.replay.report import report
+from scheduler.simulation.replay.report import report, wait_distribution
 from scheduler.simulation.replay.submissions import Stream, Submission
 from tests.simulation.replay.build import ANN, BOB, asks, replayed
 
@@ -22,3 +22,16 @@ def test_part_of_somebody_s_work_that_is_refused_lowers_their_share() -> None:
     """Ann gets all of hers, Bob half of his: (1 + 1/2)² ÷ (2 × (1 + 1/4))."""
     half = [asks(0, 1), asks(1, 1, owner=BOB), asks(2, 1, owner=BOB, priority_class="none")]
     assert fairness_of(*half)["served_share"]["jain"] == 0.9
+
+
+def test_waits_are_told_by_their_mean_their_quantiles_and_the_longest() -> None:
+    told = wait_distribution([1_000 * number for number in range(100, 0, -1)])
+    assert {name: told[name] for name in told if name != "counts"} == {
+        "count": 100,
+        "mean_ms": 50_500,
+        "p50_ms": 50_000,
+        "p90_ms": 90_000,
+        "p99_ms": 99_000,
+        "max_ms": 100_000,
+    }
+    assert sum(told["counts"]) == 100
