@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import merge
+from itertools import islice
 
 from scheduler.decision.forecast import Assumed, Forecast, forecast
 from scheduler.decision.index import Index
@@ -93,13 +94,12 @@ class State:
             self._index = Index(policy, prices)
             self._index.absorb(known.as_changes(), now)
 
-    def queue(self, pool: PoolName | None = None, *, limit: int = 100, offset: int = 0) -> list[WorkloadId]:
-        """Workloads that stand in line, in their order; of all pools: by priority, standing, age and id alike."""
+    def queue(self, *, limit: int = 100) -> list[WorkloadId]:
+        """The first that stand in line, of all pools: by priority, standing, age and id alike."""
         if self._index is None:
             return []
-        lines = self._index.lines.all() if pool is None else self._index.lines.of_pool(pool)
-        in_order = merge(*(_keys(line) for line in lines))
-        return [key[3] for position, key in enumerate(in_order) if offset <= position < offset + limit]
+        in_order = merge(*(_keys(line) for line in self._index.lines.all()))
+        return [key[3] for key in islice(in_order, limit)]
 
     def verdict_now(self, workload_id: WorkloadId) -> Verdict | None:
         """The verdict on a queued workload with the evidence of now; None where it does not wait (yet)."""

@@ -178,7 +178,7 @@ class Inside:
             placement = self._placement(window, more, beside_pods=launch.placement)
             return (more, placement) if placement is not None else None
 
-        most = min(line.pods_max - launch.placement.pods, sum(window.unused.values()) // max(1, line.spec.pod.gpus))
+        most = line.pods_max - launch.placement.pods
         pods = bisect_left(range(1, most + 1), True, key=lambda each: found(each) is None)
         taken = found(pods) if pods else None
         if taken is not None:

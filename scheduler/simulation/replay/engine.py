@@ -137,7 +137,7 @@ class Replay:
         """What people granted by hand and is not over."""
         while self._grants and self._grants[0].starts_at <= now:
             allowance = self._grants.popleft()
-            if allowance.expires_at is None or allowance.expires_at > now:
+            if allowance.is_open_at(now):
                 self._books.open(allowance, actor="a person")
 
     def _next_at(self, following: Submission | None) -> Instant | None:

@@ -17,8 +17,6 @@ def gpus_of(attempt: Attempt) -> int:
 
 def worked_ms(run: Run, until: Instant) -> int:
     """The work that it has done by then."""
-    if until <= run.started_at:
-        return 0
     return gpu_ms_within(run.attempt, run.started_at, until) // run.work.workload.spec.gpus
 
 
