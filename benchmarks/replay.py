@@ -19,8 +19,10 @@ hours are granted anew thousands can pay at once, the cluster is full, and whoev
 something has hundreds of lines that fit again one by one. The turnstile keeps all but the first few out of their lanes,
 whoever else waits for room; but each is judged, some 650 in every cycle of such a day, and where those let in do not start,
 which is seen when the cycle was walked, it is walked again. 0.4 s of processor for a usual day become 28 on the first of
-the month in March, 38 in April and 46 in May, beside other work (9f4e0d85): two fifths go on judging those lines, half of
-that on the turnstile, three tenths on walking, and no function by itself takes a tenth. Where a hundred of an engineer's
+the month in April, 38 in May and 46 in June, beside other work (9f4e0d85): two fifths go on judging those lines, half of
+that on the turnstile, three tenths on walking, and no function by itself takes a tenth. Since then a cycle is walked anew
+but once, and nobody is looked for to be stopped for whoever lacks hours: the decisions of the dearest nine hours of that
+day in April take 15.1 s instead of 18.3, with the same plans (6620117b). Where a hundred of an engineer's
 may wait, as Slurm's sites say with MaxSubmitJobs (`--queued-per-engineer 100`), a fifth of the 500,000 are refused, and
 the year takes 201 s of processor.
 
