@@ -1,4 +1,5 @@
-"""Whoever Kueue would start, or preempt for, is started or preempted for here: in any tree of cohorts, with room enough."""
+"""Whoever Kueue would start, or preempt for, is started or preempted for here, and nobody else, but for one difference:
+in any tree of cohorts, with room enough."""
 
 from dataclasses import replace
 from random import Random
@@ -97,17 +98,20 @@ def waits(asked: Asked) -> Workload:
 
 
 def agrees(kueue: Kueue) -> bool:
-    """It starts here if it would there; and where others are preempted for it there, so they are here."""
+    """It starts here if it would there; and others are preempted for it here where they are there. Beside that it stops
+    lower work of its own pool though it asks for more than the nominal quota (docs/scheduling.md)."""
     room = nodes(node("n", 200))
     running = [runs(each) for each in kueue.running]
     plan = decide(snapshot(room, [waits(kueue.asks)], attempts=running, by=kueue.policy))
     if kueue.starts() or plan.launches:
         return kueue.starts() and bool(plan.launches)
-    return bool(plan.preemptions) or not kueue.preempts()
+    rules = {victim.rule for each in plan.preemptions for victim in each.victims}
+    is_larger = kueue.asks.gpus > kueue.policy.pools[kueue.asks.pool].quotas[H100].nominal
+    return bool(rules) == kueue.preempts() or (is_larger and rules == {"withinPool"})
 
 
 @pytest.mark.parametrize("first", range(0, 3 * WORLDS, WORLDS))
-def test_whoever_kueue_would_start_or_preempt_for_is_served_here(first: int) -> None:
+def test_whoever_kueue_would_start_or_preempt_for_is_served_here_and_nobody_else(first: int) -> None:
     worlds = {seed: world(seed) for seed in range(first, first + WORLDS)}
     assert [seed for seed, kueue in worlds.items() if not agrees(kueue)] == []
     assert sum(kueue.preempts() for kueue in worlds.values()) >= OF_WHICH_PREEMPT, "there is something to compare"
