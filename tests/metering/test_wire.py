@@ -158,6 +158,18 @@ def test_a_malformed_window_is_refused_by_the_name_of_its_key(change: dict[str, 
     assert refusal.value.where == where
 
 
+def test_as_many_pods_as_a_node_may_have_are_heard_of() -> None:
+    pods = [f"pod-{number}" for number in range(1_024)]
+    told = {
+        "granted": [{"namespace": "research", "name": pod} for pod in pods],
+        "cpu": [{"pod_uid": pod, "millicores": 1} for pod in pods],
+        "served": pods,
+    }
+    assert {
+        key: window_json(window_from_json(NODE, "boot-1", {**window_json(WINDOW), **told}))[key] for key in told
+    } == told
+
+
 @pytest.mark.parametrize("key", sorted(window_json(WINDOW).keys() - {"granted", "cpu", "served"}))
 def test_a_missing_key_is_refused_even_where_its_value_may_be_absent(key: str) -> None:
     body = window_json(WINDOW)

@@ -125,3 +125,9 @@ def test_slowdown_is_of_what_its_time_limit_lets_it_run_and_of_ten_minutes_at_le
     assert outcome.measures.slowdowns == [1.0, 2.0]
     moments = replayed([asks(0, 0.25, gpus=8), asks(0.01, 0.01, gpus=8)], days=1)
     assert moments.measures.slowdowns == [1.0, pytest.approx(0.25 / (1 / 6))]
+
+
+def test_what_has_run_for_all_that_it_may_over_its_attempts_is_not_tried_again() -> None:
+    rules = POLICY + "\nretry_rules:\n  always: {exit_codes: [1], retries_max: 3}\nlimits: {runtime_max_hours: 4}\n"
+    outcome = replayed([asks(0, 2, exit_code=1)], rules)
+    assert (outcome.works[0].outcome, outcome.works[0].attempts) == (Reason.FAILED, 2)
