@@ -1,108 +1,60 @@
 """Forecast: whether a workload would start now, and if not, between when and when. Nothing is changed by asking.
 
-Its end comes from replaying what is ahead with every time limit used to the full; its begin from replaying it with the
-share of them that is usual, or from whenever there is first room for it alone where a quarter of that is used: some end
-soon, and what is ahead may wait for something else and be passed. It knows no arrivals, none of those that wait for an
-instant of their own, and no preemption of what it waits for: it is a forecast, no promise. What may start from a known
-instant on alone, its begin time or the hours of its class, starts no earlier; and what could not end by its deadline any
-more, not at all. While launching is paused no start is known, since nobody knows when it is resumed.
+Between when and when comes from replaying what is known. It knows no arrivals, none of those that wait for an instant of
+their own, and no preemption of what it waits for: it is a forecast, no promise. What may start from a known instant on
+alone, its begin time or the hours of its class, starts no earlier, nor does what follows others before they may have ended;
+and what could not end by its deadline any more, not at all. While launching is paused no start is known, since nobody knows
+when it is resumed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from heapq import merge
+from dataclasses import replace
 from operator import itemgetter
 
 from scheduler.decision import evidence
-from scheduler.decision.emptying import Emptying, Others
+from scheduler.decision.foreseeing.bands import bands, widened
+from scheduler.decision.foreseeing.emptying import ends_at
+from scheduler.decision.foreseeing.foreseen import Assumed, Band, Bands, Forecast
+from scheduler.decision.foreseeing.rivals import WHOSE_LIMIT
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow
 from scheduler.decision.keeping.bookings import Kept
-from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey, Ruling, is_held_back
+from scheduler.decision.ordering.queue import Lane, Line, OrderKey, Ruling, is_held_back
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import find_victims
 from scheduler.decision.walking.inside import Inside
 from scheduler.decision.walking.starts import Room
-from scheduler.decision.walking.triage import NOTHING, aside_ruling, lane_key, lane_lacks, lane_ruling, open_class
+from scheduler.decision.walking.triage import (
+    NOTHING,
+    aside_ruling,
+    key_beside_limits,
+    lane_key,
+    lane_lacks,
+    lane_ruling,
+    open_class,
+)
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
 from scheduler.domain.policy import OffPeak
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, PerMille, WorkloadId
+from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, WorkloadId
 from scheduler.domain.workloads import Workload
 
 _WAITS_FOR_AN_INSTANT = frozenset({Reason.BEGIN_TIME, Reason.BACKOFF})
 
-Band = tuple[Instant, Instant]
-Bands = tuple[tuple[GpuClassName, Band], ...]
-"""Of each GPU class on which it may start, in the order in which its owner would like them."""
-
-AHEAD_MAX = 300
-"""How many of those ahead are replayed one by one; behind more than that, no band is named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What would be said of it now. Without `bands`, nothing that is known lets it start; `liked_best` is the GPU class
-    that it is told of then.
-
-    `latest_limit_ms` is the longest time limit with which it would start now beside whoever has room kept free.
-    `warning` is what it would be told beside, if it starts now or as soon as its victims have given way: that it goes
-    beyond a soft limit. `booking_id`: inside which booking it would start, which is charged in its stead.
-    """
-
-    ruling: Ruling
-    liked_best: GpuClassName
-    bands: Bands = ()
-    victims: int = 0
-    latest_limit_ms: int | None = None
-    warning: Ruling | None = None
-    booking_id: WorkloadId | None = None
-
-    @property
-    def starts(self) -> Band | None:
-        """It takes the first room that there is on any of them."""
-        if not self.bands:
-            return None
-        return min(first for _, (first, _) in self.bands), min(last for _, (_, last) in self.bands)
-
-    @property
-    def gpu_class(self) -> GpuClassName:
-        """Where it has started at the latest if all goes as slowly as it may."""
-        return min(self.bands, key=lambda each: each[1][::-1])[0] if self.bands else self.liked_best
-
-    @property
-    def choices(self) -> Bands:
-        """Of those on which it may be the first to find room."""
-        return tuple(each for each in self.bands if self.starts is not None and each[1][0] <= self.starts[1])
-
-    @property
-    def starts_now(self) -> bool:
-        return self.ruling.reason is Reason.LAUNCHING
-
-    @classmethod
-    def unknown(cls, workload: Workload) -> "Forecast":
-        """Before the first decision."""
-        return cls(Ruling(Reason.SUBMITTED), workload.spec.gpu_classes[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Assumed:
-    """`usual` is the share of time limits that is used. `gone` waits no more: it would be cancelled for what is asked.
-    `since`: what is asked about starts no earlier."""
-
-    usual: PerMille
-    gone: WorkloadId | None = None
-    since: Instant | None = None
-
 
 def forecast(index: Index, workload: Workload, assumed: Assumed) -> Forecast:
     """Of a workload that is queued, or that is only asked about."""
+    return _in_time(widened(index, workload, _known(index, workload, assumed)), workload)
+
+
+def _known(index: Index, workload: Workload, assumed: Assumed) -> Forecast:
+    """As far as what is known goes."""
     if is_held_back(workload, index.now):
-        return _in_time(_held_back(index, workload, assumed), workload)
+        return _held_back(index, workload, assumed)
     line = index.lines.detached(workload, is_aged=index.ageing.is_old(workload))
-    found = _in_time(_of_line(index, workload, line, assumed), workload)
+    found = _of_line(index, workload, line, assumed)
     return replace(found, warning=_warning(index, workload, line, found))
 
 
@@ -128,11 +80,39 @@ def _in_time(found: Forecast, workload: Workload) -> Forecast:
 def _held_back(index: Index, workload: Workload, assumed: Assumed) -> Forecast:
     ruling = evidence.held_back(workload, index.now)
     found = Forecast(ruling, workload.spec.gpu_classes[0])
-    if ruling.reason in _WAITS_FOR_AN_INSTANT:
-        since = replace(assumed, since=workload.not_before)
-        as_if = forecast(index, replace(workload, not_before=index.now), since)
-        return replace(found, bands=_from(workload.not_before, workload.not_before, as_if))
-    return found
+    if ruling.reason is Reason.DEPENDENCY:
+        ends = _ends_of(index, workload, assumed)
+    else:
+        ends = (index.now, index.now) if ruling.reason in _WAITS_FOR_AN_INSTANT else None
+    if ends is None:
+        return found
+    first, last = (max(workload.not_before, end) for end in ends)
+    free = replace(workload, not_before=index.now, spec=replace(workload.spec, after=()))
+    return replace(found, bands=_from(first, last, _known(index, free, replace(assumed, since=(first, last)))))
+
+
+def _ends_of(index: Index, workload: Workload, assumed: Assumed) -> Band | None:
+    """When all that it follows have ended, if all goes as fast and as slowly as it may; None where nobody knows."""
+    leaders = workload.spec.after
+    waiting = sum(leader in index.queued for leader in leaders)
+    if waiting > assumed.leaders_max:
+        return None
+    of_each = replace(assumed, since=None, leaders_max=(assumed.leaders_max - waiting) // max(1, waiting))
+    ends = [_end_of(index, leader, of_each) for leader in leaders]
+    known = [end for end in ends if end is not None]
+    return (max(first for first, _ in known), max(last for _, last in known)) if len(known) == len(ends) else None
+
+
+def _end_of(index: Index, leader: WorkloadId, assumed: Assumed) -> Band | None:
+    waiting = index.queued.get(leader)
+    if waiting is not None:
+        starts, lasts_ms = forecast(index, waiting, assumed).starts, waiting.spec.time_limit_ms
+    else:
+        running = [ends_at(each) for each in index.running.attempts.values() if each.workload_id == leader]
+        starts, lasts_ms = (index.now, index.now) if running else None, max(0, max(running, default=0) - index.now)
+    if starts is None:
+        return None
+    return Instant(starts[0] + lasts_ms * assumed.least // 1000), Instant(starts[1] + lasts_ms)
 
 
 def _off_peak(index: Index, workload: Workload, line: Line, assumed: Assumed) -> Forecast:
@@ -141,13 +121,15 @@ def _off_peak(index: Index, workload: Workload, line: Line, assumed: Assumed) ->
     assert line.priority_class is not None, "its class has such hours"
     hours = line.priority_class.off_peak
     assert hours is not None, "its class has such hours"
-    opens_at = _open_from(hours, assumed.since or index.now, index.policy.time_zone)
+    first, last = assumed.since or (index.now, index.now)
+    opens_at = _open_from(hours, last, index.policy.time_zone)
     if opens_at is None:
         return found
     line.priority_class = replace(line.priority_class, off_peak=None)
-    since = assumed.since if hours.free is not None else opens_at
-    as_if = _of_line(index, workload, line, replace(assumed, since=since))
-    return replace(found, bands=_from(index.now if hours.free is not None else opens_at, opens_at, as_if))
+    if hours.free is None:
+        first = _open_from(hours, first, index.policy.time_zone) or opens_at
+    as_if = _of_line(index, workload, line, replace(assumed, since=(first, opens_at)))
+    return replace(found, bands=_from(first, opens_at, as_if))
 
 
 def _open_from(hours: OffPeak, at: Instant, time_zone: str) -> Instant | None:
@@ -176,7 +158,7 @@ def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> 
     if key is None:
         if line.ruling is not None and line.ruling.reason is Reason.OFF_PEAK:
             return _off_peak(index, workload, line, assumed)
-        return Forecast(aside_ruling(line), line.spec.gpu_classes[0])
+        return _aside(index, line, assumed)
     lane = Lane(key, gpus=line.gpus)
     paused = index.pause(Brake.LAUNCH)
     if paused is not None and lane_lacks(index, key, lane.gpus) is NOTHING:
@@ -191,15 +173,22 @@ def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> 
         launching = evidence.launching(line.spec, found.gpu_class, found.placement)
         now = _at(found.gpu_class, index.now, index.now)
         return Forecast(
-            launching, found.gpu_class, now if assumed.since is None else _bands(index, lane, line, assumed)
+            launching, found.gpu_class, now if assumed.since is None else bands(index, lane.key, line, assumed)
         )
     stopping = _by_stopping(index, walk, lane, line, found, assumed) if paused is None else None
     if stopping is not None:
         return stopping
     ruling, longest = _waiting(index, lane, line, found)
     return Forecast(
-        ruling, key.gpu_classes[0], _bands(index, lane, line, assumed), latest_limit_ms=max(0, longest) or None
+        ruling, key.gpu_classes[0], bands(index, lane.key, line, assumed), latest_limit_ms=max(0, longest) or None
     )
+
+
+def _aside(index: Index, line: Line, assumed: Assumed) -> Forecast:
+    """It stands in no lane; at a limit it may start once others that count against it have ended."""
+    ruling = aside_ruling(line)
+    key = key_beside_limits(index, replace(line)) if ruling.reason in WHOSE_LIMIT else None
+    return Forecast(ruling, line.spec.gpu_classes[0], bands(index, key, line, assumed) if key is not None else ())
 
 
 def _by_stopping(
@@ -218,10 +207,10 @@ def _by_stopping(
     if victims is None:
         if said is None or found is not None or _behind(index, lane, line) is not None:
             return None
-        return Forecast(said, lane.key.gpu_classes[0], _bands(index, lane, line, assumed))
+        return Forecast(said, lane.key.gpu_classes[0], bands(index, lane.key, line, assumed))
     refusal = walk.starts.refusal_to_stop(victims)
     if refusal is not None:
-        return Forecast(said or refusal, victims.gpu_class, _bands(index, lane, line, assumed))
+        return Forecast(said or refusal, victims.gpu_class, bands(index, lane.key, line, assumed))
     grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND
     said = said or evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims))
     return Forecast(
@@ -335,56 +324,3 @@ def _is_taken_first(walk: Walk, mine: tuple[OrderKey, Lane], gpu_class: GpuClass
         for _, cell in walk.index.lanes.room_cells(gpu_class)
         for other in cell.lanes
     )
-
-
-def _bands(index: Index, lane: Lane, line: Line, assumed: Assumed) -> Bands:
-    """From the earlier of what is usual and of room for it alone until what the time limits say, on each of the GPU classes
-    that it may use."""
-    if index.pause(Brake.LAUNCH) is not None:
-        return ()
-    bands = []
-    for gpu_class in lane.key.gpu_classes:
-        others = _others(index, line, gpu_class, assumed.gone)
-        if len(others.ahead) > AHEAD_MAX or len(others.alike) > AHEAD_MAX:
-            continue
-        late, early, alone = (
-            Emptying(index, gpu_class, PerMille(share), assumed.since).start_of(before, lane.key)
-            for share, before in ((1000, others), (assumed.usual, others), (assumed.usual // 4, Others()))
-        )
-        if early is not None and late is not None:
-            first = min(at for at in (early, late, alone) if at is not None)
-            bands.append((gpu_class, (first, max(early, late))))
-    return tuple(bands)
-
-
-def _others(index: Index, line: Line, gpu_class: GpuClassName, gone: WorkloadId | None) -> Others:
-    """Of those ahead no more than it takes to tell that they are too many."""
-    mine = line.order_key()
-    apart = (line.members[0][1], gone)
-    rivals = [
-        [(other.order_key(position), other, key) for position in range(min(len(other.members), AHEAD_MAX + 1))]
-        for other in index.lines.all()
-        if (key := _wanted_by(index, other, line)) is not None and gpu_class in key.gpu_classes
-    ]
-    found = Others()
-    for place, other, key in merge(*rivals, key=itemgetter(0)):
-        is_before = place < mine if other.pool == line.pool else (place[0], place[2]) < (mine[0], mine[2])
-        if place[3] in apart:
-            continue
-        stands = (found.ahead if other.ruling is None else found.alike) if is_before else found.behind
-        if len(stands) <= AHEAD_MAX and (is_before or other.ruling is None):
-            stands.append((key, other.spec.time_limit_ms))
-        if len(found.ahead) > AHEAD_MAX:
-            break
-    return found
-
-
-def _wanted_by(index: Index, other: Line, line: Line) -> LaneKey | None:
-    """What a line waits for; what waits for the hours of its class is there when they begin for another of the class."""
-    if other.ruling is None:
-        return other.lane.key if other.lane is not None else None
-    terms, known = line.priority_class, other.priority_class
-    if other.ruling.reason is not Reason.OFF_PEAK or terms is None or known is None:
-        return None
-    is_same_hour = terms.name == known.name and terms.off_peak is None
-    return lane_key(index, replace(other, priority_class=terms)) if is_same_hour else None

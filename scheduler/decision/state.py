@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 
-from scheduler.decision.forecast import Assumed, Forecast, forecast
+from scheduler.decision.forecast import forecast
+from scheduler.decision.foreseeing.foreseen import Assumed, Forecast
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Line, OrderKey
 from scheduler.decision.plan import Verdict

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
-from scheduler.decision.forecast import Forecast
+from scheduler.decision.foreseeing.foreseen import Forecast
 from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.arrays import array_of

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 
 from scheduler.decision.decide import decide, step
-from scheduler.decision.forecast import AHEAD_MAX, Forecast
+from scheduler.decision.foreseeing.foreseen import Forecast
+from scheduler.decision.foreseeing.rivals import AHEAD_MAX
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.domain.brakes import Brake, Pause, StopRate
@@ -35,8 +36,10 @@ from tests.decision.test_bookings import booking
 from tests.decision.worlds import EXAMPLES, snapshots, workloads
 
 HALF = PerMille(500)
-SOON = 50 / 4 / 2
-"""A quarter of the half that is usual, of the fifty minutes that an hour-long attempt has left."""
+SOON = 50 * (500 // 8) / 1000
+"""An eighth of the half that is usual, in per mille, of the fifty minutes that an hour-long attempt has left."""
+LONGER = 1.5
+"""What a band's end is multiplied by for those who are still to come."""
 
 
 def asked(world: Snapshot, workload: Workload) -> Forecast:
@@ -65,7 +68,7 @@ def test_what_fits_would_start_now() -> None:
 def test_what_waits_for_room_starts_between_an_early_end_and_the_time_limit_of_what_runs() -> None:
     found = asked(busy(), workload("w", gpus=8))
     assert (found.starts_now, found.ruling.reason) == (False, Reason.RESOURCES)
-    assert minutes(found.starts) == (SOON, 50)
+    assert minutes(found.starts) == (SOON, 50 * LONGER)
 
 
 def test_while_launching_is_paused_no_start_is_known() -> None:
@@ -84,7 +87,7 @@ def test_while_preemption_is_paused_it_waits_for_what_runs_to_end() -> None:
     assert asked(world, urgent).victims == 1
     found = asked(replace(world, pauses=paused), urgent)
     assert (found.ruling.reason, found.victims) == (Reason.PREEMPTION_PAUSED, 0)
-    assert minutes(found.starts) == (SOON, 50)
+    assert minutes(found.starts) == (SOON, 50 * LONGER)
 
 
 def test_those_ahead_are_served_first_or_passed() -> None:
@@ -93,14 +96,14 @@ def test_those_ahead_are_served_first_or_passed() -> None:
     behind = asked(world, workload("w", owner="bob", gpus=8))
     before = asked(world, workload("w", owner="bob", gpus=8, age=90))
 
-    assert minutes(behind.starts) == (SOON, 50 + 120)
-    assert minutes(before.starts) == (SOON, 50)
+    assert minutes(behind.starts) == (SOON, (50 + 120) * LONGER)
+    assert minutes(before.starts) == (SOON, 50 * LONGER)
 
 
 def test_what_is_queued_is_not_ahead_of_itself() -> None:
     mine = workload("mine", gpus=8)
     world = replace(busy(), queued={mine.id: mine})
-    assert minutes(asked(world, mine).starts) == (SOON, 50)
+    assert minutes(asked(world, mine).starts) == (SOON, 50 * LONGER)
 
 
 def test_it_says_which_time_limit_would_be_gone_before_the_room_kept_for_another() -> None:
@@ -135,8 +138,11 @@ def test_the_sooner_of_its_gpu_classes_counts() -> None:
     short = attempt("s", "a1", gpus=8, gpu_class=A100, running_for=3000, priority_class=URGENT)
     world = replace(world, attempts={**world.attempts, short.id: short})
     found = asked(world, workload("w", gpus=8, classes=(H100, A100)))
-    assert (minutes(found.starts), found.gpu_class) == ((SOON / 5, 10), A100)
-    assert [(name, minutes(band)) for name, band in found.choices] == [(H100, (SOON, 50)), (A100, (SOON / 5, 10))]
+    assert (minutes(found.starts), found.gpu_class) == ((SOON / 5, 10 * LONGER), A100)
+    assert [(name, minutes(band)) for name, band in found.choices] == [
+        (H100, (SOON, 50 * LONGER)),
+        (A100, (SOON / 5, 10 * LONGER)),
+    ]
 
 
 def test_a_class_that_has_room_only_once_another_has_is_no_choice() -> None:
@@ -152,7 +158,7 @@ def test_quota_that_running_work_gives_back_is_waited_for() -> None:
     running = attempt("r", "n1", gpus=4, running_for=600, priority_class=URGENT)
     world = snapshot(nodes(node("n1")), by=policy(pool("red", gpus=4)), attempts=[running], balances=[balance("ada")])
     found = asked(world, workload("w", gpus=4))
-    assert (found.ruling.reason, minutes(found.starts)) == (Reason.QUOTA, (SOON, 50))
+    assert (found.ruling.reason, minutes(found.starts)) == (Reason.QUOTA, (SOON, 50 * LONGER))
 
 
 def test_behind_too_many_no_band_is_named() -> None:
@@ -195,7 +201,7 @@ def test_what_is_said_to_start_now_does_when_submitted_to_an_empty_queue(world: 
     else:
         assert plan.launches == () or not plan.launches[0].is_funded
     if found.starts is not None:
-        assert NOW <= found.starts[0] <= found.starts[1] <= NOW + 6 * MS_PER_HOUR
+        assert NOW <= found.starts[0] <= found.starts[1] <= NOW + 18 * MS_PER_HOUR
 
 
 def test_standard_work_would_not_preempt_its_equals() -> None:
@@ -235,7 +241,7 @@ def test_who_is_behind_somebody_that_never_starts_gains_nothing_by_what_that_one
 def test_what_is_not_to_begin_before_an_instant_starts_no_earlier() -> None:
     asks = replace(workload("w", gpus=8), not_before=Instant(NOW + 40 * MS_PER_MINUTE))
     found = asked(busy(), asks)
-    assert (found.ruling.reason, minutes(found.starts)) == (Reason.BEGIN_TIME, (40, 50))
+    assert (found.ruling.reason, minutes(found.starts)) == (Reason.BEGIN_TIME, (40, 50 * LONGER))
     follows = replace(asks, spec=replace(asks.spec, after=(WorkloadId("other"),)))
     assert asked(busy(), follows).starts is None
 
@@ -249,16 +255,16 @@ def test_what_begins_later_finds_the_room_that_others_have_taken_by_then() -> No
         one = workload("w", owner="bob", gpus=4, hours=hours, age=age)
         return minutes(asked(world, replace(one, not_before=Instant(NOW + after_minutes * MS_PER_MINUTE))).starts)
 
-    assert starts(60) == (60, 50 + 120)
-    assert starts(200) == (200, 200)
-    assert starts(60, age=90) == (60, 50 + 120), "what is served after it starts before its time"
-    assert starts(30, age=90) == (30, 25 + 60), "or only where the node is free sooner, as is usual"
-    assert starts(20, age=90) == (20, 20)
+    assert starts(60) == (60, (50 + 120) * LONGER)
+    assert starts(200) == (200, 200 * LONGER)
+    assert starts(60, age=90) == (60, (50 + 120) * LONGER), "what is served after it starts before its time"
+    assert starts(30, age=90) == (30, (25 + 60) * LONGER), "or only where the node is free sooner, as is usual"
+    assert starts(20, age=90) == (20, 20 * LONGER)
 
 
 @pytest.mark.parametrize(
     ("minutes_ahead", "expected"),
-    [(200, (SOON, 50)), (90, (SOON, 30)), (60 + SOON, (SOON, SOON)), (60, None)],
+    [(200, (SOON, 50 * LONGER)), (90, (SOON, 30)), (60 + SOON, (SOON, SOON)), (60, None)],
     ids=["far away", "before what runs need have ended", "just", "before any room"],
 )
 def test_nothing_is_said_to_start_when_it_would_have_been_given_up(
@@ -274,11 +280,17 @@ def test_nothing_is_said_to_start_when_it_would_have_been_given_up(
 TONIGHT = Instant(NOW + 32_000_000)
 """At 20:00, on a Wednesday."""
 
+
+def longer(at: int) -> Instant:
+    """A band's end, with those who are still to come."""
+    return Instant(at + (at - NOW) // 2)
+
+
 OPENS = {
-    "at its hours": (OffPeak(20, 6, includes_weekends=False), (TONIGHT, TONIGHT)),
+    "at its hours": (OffPeak(20, 6, includes_weekends=False), (TONIGHT, longer(TONIGHT))),
     "as soon as enough is free, at its hours at the latest": (
         OffPeak(20, 6, free=PerMille(500)),
-        (Instant(NOW + int(SOON * MS_PER_MINUTE)), TONIGHT),
+        (Instant(NOW + round(SOON * MS_PER_MINUTE)), longer(TONIGHT)),
     ),
     "never": (OffPeak(free=PerMille(500), includes_weekends=False), None),
 }
@@ -305,11 +317,11 @@ def test_not_all_who_wait_for_the_hours_of_their_class_are_told_that_they_start_
         balances=[balance("ada"), balance("bob")],
     )
     one = workload("w", owner="bob", gpus=8, priority_class=spare)
-    assert asked(world, one).starts == (TONIGHT, Instant(TONIGHT + 2 * MS_PER_HOUR))
+    assert asked(world, one).starts == (TONIGHT, longer(TONIGHT + 2 * MS_PER_HOUR))
     late = replace(one, not_before=Instant(TONIGHT + 15 * MS_PER_HOUR))
-    assert asked(world, late).starts == (TONIGHT + 24 * MS_PER_HOUR, TONIGHT + 26 * MS_PER_HOUR)
+    assert asked(world, late).starts == (TONIGHT + 24 * MS_PER_HOUR, longer(TONIGHT + 26 * MS_PER_HOUR))
     before_them = workload("w", owner="bob", gpus=8, priority_class=spare, age=70)
-    assert asked(world, before_them).starts == (TONIGHT, TONIGHT)
+    assert asked(world, before_them).starts == (TONIGHT, longer(TONIGHT))
 
 
 def test_who_is_further_behind_their_plan_is_told_to_start_before_who_asked_earlier() -> None:
@@ -317,7 +329,7 @@ def test_who_is_further_behind_their_plan_is_told_to_start_before_who_asked_earl
     owners = [balance("ada", 900, granted=1000), balance("bob", 100, granted=1000)]
     world = replace(busy(), queued={waits.id: waits}, balances={each.allowance.id: each for each in owners})
 
-    assert minutes(asked(world, workload("w", owner="ada", gpus=8)).starts) == (SOON, 50)
+    assert minutes(asked(world, workload("w", owner="ada", gpus=8)).starts) == (SOON, 50 * LONGER)
     assert minutes(asked(world, workload("w", owner="bob", gpus=8)).starts)[1] > 120
 
 
@@ -326,4 +338,4 @@ def test_who_would_be_gone_is_in_nobodys_way() -> None:
     world = replace(busy(), queued={waits.id: waits})
     found = cold(world).forecast(workload("w", gpus=8), HALF, waits.id)
     assert found is not None
-    assert minutes(found.starts) == (SOON, 50)
+    assert minutes(found.starts) == (SOON, 50 * LONGER)

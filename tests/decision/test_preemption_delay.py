@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scheduler.decision.decide import decide, step
-from scheduler.decision.forecast import Forecast
+from scheduler.decision.foreseeing.foreseen import Forecast
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.domain.periods import iso
 from scheduler.domain.policy import Order, Policy

@@ -263,7 +263,7 @@ def test_what_is_available_tells_how_much_of_it_is_overdraft(company: Company) -
 def test_what_may_start_on_either_of_two_classes_is_priced_on_each_and_told_of_the_one_with_room_first(
     company: Company,
 ) -> None:
-    """The H100 of its first wish are taken for two hours, all A100 for one: it starts there within the hour, at half the
+    """The H100 of its first wish are taken for two hours, all A100 for one: it starts there the sooner, at half the
     weight."""
     busy(company, of=URGENT.name, a100s=8)
     other = attempt("a", "a0", owner=company.engineer("bob").id, team="research", pool="research", gpus=8)
@@ -279,11 +279,11 @@ def test_what_may_start_on_either_of_two_classes_is_priced_on_each_and_told_of_t
     found = quoted(company, gpu_classes=(H100, A100))
 
     assert (found.gpu_class, found.asked, found.held) == (A100, 2 * MS_PER_HOUR, 2 * MS_PER_HOUR)
-    assert found.starts_until == company.now + MS_PER_HOUR
+    assert found.starts_until == company.now + MS_PER_HOUR * 3 // 2
     ends = {each.gpu_class: (each.asked, each.starts_until) for each in found.classes}
     assert ends == {
-        H100: (4 * MS_PER_HOUR, company.now + 2 * MS_PER_HOUR),
-        A100: (2 * MS_PER_HOUR, company.now + MS_PER_HOUR),
+        H100: (4 * MS_PER_HOUR, company.now + 3 * MS_PER_HOUR),
+        A100: (2 * MS_PER_HOUR, company.now + MS_PER_HOUR * 3 // 2),
     }
     assert found.starts_from == min(each.starts_from or 0 for each in found.classes)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import step
-from scheduler.decision.forecast import Forecast
+from scheduler.decision.foreseeing.foreseen import Forecast
 from scheduler.decision.state import State
 from scheduler.domain.cluster import GpuClass, Node
 from scheduler.domain.funding import FundingShare

@@ -8,6 +8,9 @@ from scheduler.domain.latest import put
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import EngineerId, TeamName, TierName, WorkloadId
 
+Counter = tuple[str, str]
+"""What counts what runs at once, and whose: an engineer's GPUs, a team's, an array's indexes."""
+
 
 class Concurrency:
     """`tiers` says whose limits are tighter than those for everybody; `set_tier` alone changes them."""
@@ -41,6 +44,18 @@ class Concurrency:
             return everybodys
         return known.gpus_max if everybodys is None else min(everybodys, known.gpus_max)
 
+    def left(
+        self, owner: EngineerId, team: TeamName, array: WorkloadId | None, at_once: int | None
+    ) -> dict[Counter, int]:
+        """How much more each limit that there is lets run, of the owner, the team and the array."""
+        limits = {
+            ("engineer", owner): (self.gpu_limit(owner), self.gpus_of_owner.get(owner, 0)),
+            ("team", team): (self._policy.limits.gpus_per_team, self.gpus_of_team.get(team, 0)),
+        }
+        if array is not None:
+            limits["array", array] = (at_once, self.of_array.get(array, 0))
+        return {counter: limit - used for counter, (limit, used) in limits.items() if limit is not None}
+
     def count(self, workload_id: WorkloadId, owner: EngineerId, team: TeamName, change: int) -> Lines:
         """Count GPUs that a workload takes or gives back. Returns the lines for which a limit flipped."""
         before = self.gpus_of_owner[owner]
@@ -56,3 +71,9 @@ class Concurrency:
             self.of_array[array] += 1 if change > 0 else -1
             flipped.update(dict.fromkeys(self._lines.of_array(array)))
         return flipped
+
+
+def uses(owner: EngineerId, team: TeamName, array: WorkloadId | None, gpus: int) -> dict[Counter, int]:
+    """What a workload uses of each limit that there may be."""
+    used: dict[Counter, int] = {("engineer", owner): gpus, ("team", team): gpus}
+    return used if array is None else used | {("array", array): 1}

@@ -258,13 +258,17 @@ def may_run_unfunded(index: Index, line: Line, booked: Booked) -> bool:
 def lane_key(index: Index, line: Line) -> LaneKey | None:
     """The lane it belongs to. Where its owner cannot have it, `line.ruling` says why, the most lasting obstacle
     first, and only what may run without hours has a lane even so."""
-    pool, spec = line.pool, line.spec
     if line.costs_as_of != index.nodes_taken:
         line.ruling = _look_where(index, line)
     if line.ruling is None:
         line.ruling = over_limit(index, line, NOTHING_BOOKED)
-    if line.ruling is not None or pool is None:
-        return None
+    return key_beside_limits(index, line) if line.ruling is None else None
+
+
+def key_beside_limits(index: Index, line: Line) -> LaneKey | None:
+    """The same where no limit on what runs at once is in its way."""
+    pool, spec = line.pool, line.spec
+    assert pool is not None, "it has quota of some class"
     line.within, line.paid = index.within_guards(line), _paid(index, line)
     able = line.paid if len(line.within) == len(line.costs) else tuple(n for n in line.paid if n in line.within)
     if able:

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from scheduler.decision.forecast import Band, Forecast
+from scheduler.decision.foreseeing.foreseen import Band, Forecast
 from scheduler.decision.ordering.hours import need_at_launch
 from scheduler.decision.state import State
 from scheduler.domain.allowances import Allowance, AllowanceBalance, HolderKind, holders_for

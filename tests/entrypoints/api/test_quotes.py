@@ -61,10 +61,10 @@ async def test_what_waits_says_until_when_and_what_would_be_sooner(as_: Client, 
     found = (await as_("ada").post("/v1/quotes", json={**JOB, "pods": 1, "priority_class": "standard"})).json()
 
     assert (found["starts_now"], found["reason"], found["victims"]) == (False, "Resources", 0)
-    assert (
-        found["starts_from"] == "2026-11-20T12:18:00Z"
-    )  # a quarter of 60 % of two hours, as long as nothing is known
-    assert found["starts_until"] == "2026-11-20T14:00:00Z"
+    assert found["starts_from"] == "2026-11-20T12:09:00Z", (
+        "an eighth of 60 % of two hours, as long as nothing is known"
+    )
+    assert found["starts_until"] == "2026-11-20T15:00:00Z", "the two hours and half of them"
     assert found["usual_per_mille"] == 600
     assert [(each["change"], each["starts_now"]) for each in found["sooner"]] == [
         ("4 GPUs instead of 8", True),

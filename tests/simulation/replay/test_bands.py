@@ -56,8 +56,8 @@ def a_day(seed: int) -> Stream:
     return Stream({}, [ANN, BOB], sorted(submissions, key=lambda each: each.at))
 
 
-def test_more_than_half_start_within_the_band_that_they_were_told_and_few_before_it() -> None:
-    """The others start after it: what came later went before them."""
+def test_four_of_five_start_within_the_band_that_they_were_told_and_few_before_it() -> None:
+    """The others start after it for the most part: what came later went before them."""
     seen: Counter[str] = Counter()
     for seed in range(8):
         stream = a_day(seed)
@@ -69,5 +69,5 @@ def test_more_than_half_start_within_the_band_that_they_were_told_and_few_before
                 is_early, is_late = at < first - MS_PER_MINUTE, at > last + MS_PER_MINUTE
                 seen["before" if is_early else "after" if is_late else "inside"] += 1
     assert seen.total() > 150
-    assert seen["inside"] > 0.5 * seen.total(), seen
-    assert seen["before"] < 0.15 * seen.total(), seen
+    assert seen["inside"] > 0.8 * seen.total(), seen
+    assert seen["before"] < 0.1 * seen.total(), seen

@@ -1,0 +1,1 @@
+"""Between when and when something starts: what runs ends, and who is before it starts."""
