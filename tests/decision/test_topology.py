@@ -5,11 +5,11 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.decision.decide import decide
+from scheduler.decision.decide import decide, step
 from scheduler.decision.placing.fit_table import FitTable
 from scheduler.decision.placing.shape import Shape
 from scheduler.decision.plan import Plan
-from scheduler.decision.snapshot import Snapshot
+from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.domain.cluster import Node, PodRequest
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
@@ -17,8 +17,10 @@ from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, Top
 from scheduler.domain.units import NodeName
 from scheduler.domain.workloads import Workload
 from tests.decision.builders import (
+    NOW,
     URGENT,
     attempt,
+    cold,
     node,
     nodes,
     placements,
@@ -118,6 +120,16 @@ def test_a_node_that_says_nothing_of_its_rack_is_a_rack_of_its_own() -> None:
     too_large = decided(known, gang(3, "require:rack"))
     assert reasons(too_large) == {"gang": Reason.TOPOLOGY_UNPLACEABLE}
     assert too_large.verdicts[0].evidence["domain"] == "bare"
+
+
+def test_a_node_that_is_moved_to_another_rack_counts_there() -> None:
+    known = nodes(standing("a1", 8, "x/1"), standing("b1", 8, "x/2"))
+    one = gang(4, "require:rack")
+    state = cold(snapshot(known, [one], by=racked()))
+    assert state.verdicts[one.id].reason is Reason.TOPOLOGY_UNPLACEABLE
+
+    moved = Changes(nodes=nodes(standing("b1", 8, "x/1")))
+    assert placements(step(state, moved, NOW)[1]) == {"gang": {"a1": 2, "b1": 2}}
 
 
 def test_a_gang_may_require_and_prefer_a_single_node() -> None:
