@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from scheduler.decision.decide import decide, step
-from scheduler.decision.placing.ends import Ends
+from scheduler.decision.placing.ends import Ends, latest_end
 from scheduler.decision.placing.fit_table import FitTable
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.state import State
@@ -11,7 +11,7 @@ from scheduler.domain.policy import WithinPool
 from scheduler.domain.quantities import class_unit, money_unit
 from scheduler.domain.reasons import Reason
 from scheduler.domain.terms import Prices
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, PoolName
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant, PoolName
 from tests.decision.builders import (
     A100,
     H100,
@@ -127,3 +127,9 @@ def test_prices_that_change_leave_the_policy_as_it_was_and_a_policy_the_prices()
         state, plan = step(State(), everything(replace(world, policy=by, prices=prices)), world.now)
         assert reasons(plan) == {"w": reason}
         assert reasons(step(state, change, world.now)[1]) == {"w": Reason.LAUNCHING}
+
+
+def test_a_time_limit_counts_from_the_start_and_before_it_from_the_launch() -> None:
+    fifty_minutes = 50 * MS_PER_HOUR // 60
+    ran = replace(attempt("r", "n1", running_for=600), launched_at=Instant(NOW - MS_PER_HOUR))
+    assert latest_end(ran) - latest_end(replace(ran, started_at=None)) == fifty_minutes
