@@ -5,8 +5,10 @@ from dataclasses import replace
 from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.decision.state import State
+from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.cluster import Placement
+from scheduler.domain.guards import GuardOf, GuardWindow, PastSpend, SpendGuard, window_at
 from scheduler.domain.policy import Limits, PriorityClass
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyLevel, topology_ask
@@ -343,3 +345,14 @@ def test_what_a_cycle_starts_takes_its_hours_before_the_snapshot_says_so() -> No
 
 def test_before_the_first_changes_there_is_no_verdict() -> None:
     assert State().verdict_now(WorkloadId("w")) is None
+
+
+def test_whose_past_use_is_forgotten_is_stopped_by_no_guard_any_more() -> None:
+    ada, today = Holder(HolderKind.ENGINEER, "ada"), window_at(GuardWindow.DAY, NOW, "UTC")
+    assert today is not None
+    spent = {ada: PastSpend(((GuardWindow.DAY, today.starts_at, 9 * MS_PER_HOUR),))}
+    guard = SpendGuard("daily", GuardOf.ENGINEER, GuardWindow.DAY, hard=9 * MS_PER_HOUR)
+    rules = replace(policy(), spend_guards=(guard,))
+    state = cold(snapshot(nodes(node("n1")), [workload("w")], by=rules, spent=spent))
+    assert state.verdicts[WorkloadId("w")].reason is Reason.SPEND_GUARD
+    assert placements(step(state, Changes(spent={ada: None}), NOW)[1]) == {"w": {"n1": 1}}
