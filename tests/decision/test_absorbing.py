@@ -314,6 +314,14 @@ def test_who_ran_unfunded_and_has_ended_may_run_as_much_again() -> None:
     assert placements(step(state, Changes(attempts={free.id: None}), NOW)[1]) == {"again": {"n1": 1}}
 
 
+def test_what_waited_without_hours_and_was_withdrawn_leaves_its_room_to_the_next_who_asks_alike() -> None:
+    full = attempt("full", "n1", owner="bob", gpus=8)
+    first, next_one = (workload(name, gpus=8, priority_class=SPARE) for name in ("first", "next"))
+    state = cold(snapshot(nodes(node("n1")), [first], attempts=[full], balances=[]))
+    assert reasons(step(state, Changes(queued={first.id: None}, attempts={full.id: None}), NOW)[1]) == {}
+    assert placements(step(state, Changes(queued={next_one.id: next_one}), NOW)[1]) == {"next": {"n1": 1}}
+
+
 def test_a_preemptor_whose_victims_have_ended_starts_once_launching_is_resumed() -> None:
     promised = Reservation(WorkloadId("u"), H100, Placement(((NodeName("n1"), 1),)), Instant(NOW + MS_PER_MINUTE))
     paused = (Pause(Brake.LAUNCH, "ops", "a look", NOW),)
