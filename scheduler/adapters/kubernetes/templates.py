@@ -133,6 +133,11 @@ def _require_fit_pod(pod_spec: RawObject) -> None:
         raise _Refused("its restartPolicy is not Never; an attempt is one run of each pod")
     if pod_spec.get("nodeName"):
         raise _Refused("it names a node in nodeName; allot chooses the node, a nodeSelector may narrow the choice")
+    if pod_spec.get("priorityClassName"):
+        raise _Refused(
+            f"it names the Kubernetes priority class {pod_spec['priorityClassName']}, by which its pods could evict "
+            f"others'; leave it out, the label {PRIORITY_CLASS} says how important it is"
+        )
     gates = [gate["name"] for gate in pod_spec.get("schedulingGates") or () if gate["name"] != PLACEMENT]
     if gates:
         raise _Refused(f"it has the scheduling gate {gates[0]}; nothing would open it")

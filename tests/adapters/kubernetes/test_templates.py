@@ -190,6 +190,10 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
         (job(pod={"restartPolicy": "OnFailure"}), "restartPolicy is not Never"),
         (job(spec={"podFailurePolicy": {"rules": [SPARED, IGNORED]}}), "ignores exit codes"),
         (job(pod={"nodeName": "node-1"}), "names a node"),
+        (
+            job(pod={"priorityClassName": "high"}),
+            "priority class high, by which its pods could evict others'; leave it out",
+        ),
         (job(pod={"schedulingGates": [{"name": "example.com/gate"}]}), "scheduling gate example.com/gate"),
         (job(pod={"resourceClaims": [{"name": "gpu"}]}), "resourceClaims"),
         (job(spec={"parallelism": 2, "completions": 4}), "completions (4) differ"),
