@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scheduler.decision.decide import decide, step
-from scheduler.decision.preempting import preemption
+from scheduler.decision.preempting.search import Search
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.cluster import Placement
@@ -324,13 +324,13 @@ def test_where_borrowing_takes_nobody_else_those_that_taking_back_has_tried_are_
 ) -> None:
     """Blue has borrowed two GPUs, and a whole node is wanted: any one attempt gives that back, and frees too little."""
     searches: list[str] = []
-    run = preemption._Search.run
+    run = Search.run
 
-    def counted(search: Any, candidates: Any, line: Any) -> Any:
-        searches.append(candidates.gpu_class)
-        return run(search, candidates, line)
+    def counted(search: Search) -> Any:
+        searches.append(search._gpu_class)
+        return run(search)
 
-    monkeypatch.setattr(preemption._Search, "run", counted)
+    monkeypatch.setattr(Search, "run", counted)
     blue = [
         attempt(f"{gpus} on {on}", on, gpus=gpus, team="blue", pool="blue", running_for=gpus * 600)
         for on in ("n1", "n2")

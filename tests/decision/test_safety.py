@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
 from scheduler.decision.plan import Launch, Plan, Preemption, Victim
-from scheduler.decision.preempting.victims import Rule
+from scheduler.decision.preempting.rules import Rule
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import Placement, PodRequest

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.decision.preempting.victims import ANY_PRIORITY, Preemptor, Rule
+from scheduler.decision.preempting.rules import ANY_PRIORITY, Preemptor, Rule
 from scheduler.domain.policy import BorrowWithinCohort, Pool, ReclaimWithinCohort, WithinPool
 from scheduler.domain.units import PoolName
 from tests.decision.builders import H100

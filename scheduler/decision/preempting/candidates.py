@@ -14,7 +14,7 @@ from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.ends import could_start_after
 from scheduler.decision.placing.running import Bucket, given_back
 from scheduler.decision.preempting.outlook import Outlook
-from scheduler.decision.preempting.victims import Rule
+from scheduler.decision.preempting.rules import Rule
 from scheduler.domain.units import GpuClassName, Instant
 from scheduler.domain.workloads import Attempt
 

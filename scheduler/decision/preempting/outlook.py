@@ -9,7 +9,7 @@ from scheduler.decision.ordering.queue import Lane
 from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.placing.running import Bucket
 from scheduler.decision.placing.shape import Shape
-from scheduler.decision.preempting.victims import Preemptor, Rule, Way
+from scheduler.decision.preempting.rules import Preemptor, Rule, Way
 from scheduler.domain.policy import ReclaimWithinCohort
 from scheduler.domain.units import AttemptId, GpuClassName, PoolName
 from scheduler.domain.workloads import Attempt
@@ -70,15 +70,15 @@ class Outlook:
             for gpu_class in lane.key.gpu_classes:
                 self._come(gpu_class)
 
-    def ways(self, lane: Lane, priority: int) -> Iterator[tuple[GpuClassName, Way]]:
-        """By GPU class: first, where its pool or a cohort of it stays within its own quota, as one that takes back what
-        was lent; then as one that may borrow; then as one whose own pool makes room for it beside that."""
-        for gpu_class in lane.key.gpu_classes:
-            if self.index.quotas.may_reclaim(lane.key.pool, gpu_class, lane.gpus):
-                yield gpu_class, Way.TAKES_BACK
-            yield gpu_class, Way.MAY_BORROW
-            if self._may_end_within(lane, priority, gpu_class):
-                yield gpu_class, Way.ENDS_WITHIN
+    def ways(self, lane: Lane, priority: int, gpu_class: GpuClassName) -> Iterator[Way]:
+        """How work of the lane may look for victims on a class: first, where its pool or a cohort of it stays within its
+        own quota, as one that takes back what was lent; then as one that may borrow; then as one whose own pool makes
+        room for it beside that."""
+        if self.index.quotas.may_reclaim(lane.key.pool, gpu_class, lane.gpus):
+            yield Way.TAKES_BACK
+        yield Way.MAY_BORROW
+        if self._may_end_within(lane, priority, gpu_class):
+            yield Way.ENDS_WITHIN
 
     def is_hopeful(self, lane: Lane, priority: int) -> bool:
         """Whether there may be victims for a workload of the lane and that priority; if not, there are none, nor are

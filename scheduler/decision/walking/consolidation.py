@@ -12,8 +12,8 @@ from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.ends import could_start_after, kept_until
 from scheduler.decision.placing.movable import COMPARED_EVERY_MS, compared_at
 from scheduler.decision.plan import Victim
-from scheduler.decision.preempting.preemption import Found, Move
-from scheduler.decision.preempting.victims import Rule
+from scheduler.decision.preempting.found import Found, Move
+from scheduler.decision.preempting.rules import Rule
 from scheduler.decision.walking.movers import Mover, book, line_of, movers, relaunch, unbook
 from scheduler.decision.walking.shifts import Gang, Shift, cheapest
 from scheduler.decision.walking.starts import Starts

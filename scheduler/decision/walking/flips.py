@@ -2,7 +2,7 @@
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.lanes import Cell
-from scheduler.decision.preempting.victims import Preemptor
+from scheduler.decision.preempting.rules import Preemptor
 from scheduler.domain.units import GpuClassName
 
 

@@ -13,7 +13,7 @@ from scheduler.decision.ordering.queue import Lane, Line, OrderKey, Ruling
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.ends import kept_until
 from scheduler.decision.plan import Launch, Preemption, Verdict
-from scheduler.decision.preempting.preemption import Found, Move
+from scheduler.decision.preempting.found import Found, Move
 from scheduler.decision.snapshot import Reservation
 from scheduler.decision.walking.triage import NO_POOL
 from scheduler.domain.brakes import Brake, stopped_recently

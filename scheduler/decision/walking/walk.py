@@ -14,8 +14,9 @@ from scheduler.decision.keeping.backfill import Shadow, beside
 from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.ordering.cursor import Cursor
 from scheduler.decision.ordering.queue import AGED, Lane, Line, OrderKey, Ruling, Withheld
+from scheduler.decision.preempting.found import Found
 from scheduler.decision.preempting.outlook import Outlook
-from scheduler.decision.preempting.preemption import Found, find_victims
+from scheduler.decision.preempting.preemption import find_victims
 from scheduler.decision.walking.consolidation import Consolidation
 from scheduler.decision.walking.starts import Room, Starts
 from scheduler.decision.walking.triage import (
