@@ -265,7 +265,7 @@ def test_a_device_that_is_not_told_of_for_an_hour_is_gone_and_a_silent_node_only
     for minute in range(2, 180, 4):
         server.now_ms = NOON + minute * 60_000
         collector.run(Instant(server.now_ms))
-        told = company.world.inventories[NodeName("n0")]
+        told = company.world.readings.inventories[NodeName("n0")]
         known[minute] = len(told.devices), told.sensor_state
     assert (known[30], known[86]) == ((2, SensorState.OK), (1, SensorState.OK))
     assert known[178][1] is SensorState.RESTARTING

@@ -55,7 +55,7 @@ class AgentRig:
     def _post(self, spool: WindowSpool, recorder: Recorder, now: Instant) -> None:
         told = recorder.inventory(now)
         assert told is not None
-        if N0 not in self.company.world.inventories:
+        if N0 not in self.company.world.readings.inventories:
             self._meter.accept_inventory(agent_of("n0"), N0, inventory_json(told), now=now)
         boot_id, waiting = spool.oldest(100)
         windows = [orjson.loads(each.body) for each in waiting]

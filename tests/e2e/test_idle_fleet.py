@@ -139,7 +139,7 @@ async def test_a_resting_sandbox_is_warned_suspended_and_settled_while_a_job_bes
     idle_gpu = await occupy(fleet, resting, api, 2, duty_permille=0)
 
     async def holders() -> dict[GpuUuid, str]:
-        return {uuid: service.world.holders.get(uuid, "") for uuid in (busy_gpu, idle_gpu)}
+        return {uuid: service.world.readings.attempt_of_gpu.get(uuid, "") for uuid in (busy_gpu, idle_gpu)}
 
     (at_work,), (at_rest,) = running.attempts(working.id), running.attempts(resting.id)
     await eventually(holders, lambda found: found == {busy_gpu: at_work.id, idle_gpu: at_rest.id}, LIMIT_SECONDS)

@@ -27,11 +27,11 @@ async def test_a_round_that_is_late_reads_what_it_missed(
         await agents.run_once()
         hand_time.elapsed += late_seconds
         await agents.run_once()
-        assert service.world.windows
+        assert service.world.readings.windows
         with service.store.reading() as books:
             kept = [
                 each
-                for uuid in service.world.windows
+                for uuid in service.world.readings.windows
                 for each in books.samples.windows([uuid], began, service.clock.now())
             ]
         assert any(each.state is IdleState.UNKNOWN for each in kept) == is_gap
@@ -58,7 +58,7 @@ async def test_after_a_crash_nothing_is_read_again_that_was_kept(
         hand_time.elapsed -= 4
         await agents(24)
         with service.store.reading() as books:
-            kept = books.samples.windows(service.world.windows, began, service.clock.now())
+            kept = books.samples.windows(service.world.readings.windows, began, service.clock.now())
             assert books.samples.refusals() == []
         assert max(each.end for each in kept) > began + 20 * FACTOR * 1_000
 

@@ -59,7 +59,7 @@ def test_what_an_attempt_has_is_not_nobodys(company: Company) -> None:
     agents.register()
     workload, _ = agents.start()
     agents.post(agents.latest(0, pods=agents.pod_of(workload)))
-    assert at_work_for_nobody(company.world, company.world.windows.values()) == 0
+    assert at_work_for_nobody(company.world, company.world.readings.windows.values()) == 0
 
 
 def test_what_policy_allows_in_pods_that_are_not_ours_is_no_work_and_ours_is(company: Company) -> None:

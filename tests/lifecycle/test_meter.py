@@ -26,14 +26,14 @@ def agents(company: Company) -> Agents:
 
 
 def holders(company: Company) -> dict[GpuUuid, AttemptId]:
-    return dict(company.world.holders)
+    return dict(company.world.readings.attempt_of_gpu)
 
 
 def test_a_window_is_kept_shown_and_adds_to_its_hour(company: Company, agents: Agents) -> None:
     company.now = later(company.now, 60)
     accepted = agents.post(window(N0, 0, 1, Instant(company.now - WINDOW_MS)))
     assert (accepted.taken, accepted.duplicates, accepted.refused) == (1, 0, ())
-    assert company.world.windows[gpu(N0, 0)].sequence == 1
+    assert company.world.readings.windows[gpu(N0, 0)].sequence == 1
     with company.store.reading() as books:
         (kept,) = books.samples.windows([gpu(N0, 0)], Instant(0), company.now)
         (hour,) = books.samples.hours()
@@ -45,7 +45,7 @@ def test_an_xid_is_remembered_for_those_who_ask_after_the_next_window(company: C
     company.now = later(company.now, 60)
     begin = Instant(company.now - 2 * WINDOW_MS)
     agents.post(replace(window(N0, 0, 1, begin), xids=(31, 79)), window(N0, 0, 2, Instant(begin + WINDOW_MS)))
-    shown = company.world.sightings.xids.shown_with(company.world.windows[gpu(N0, 0)])
+    shown = company.world.readings.sightings.xids.shown_with(company.world.readings.windows[gpu(N0, 0)])
     assert (shown.sequence, shown.xids) == (2, (79,))
 
 
@@ -197,8 +197,8 @@ def test_what_an_agent_said_outlives_the_process(company: Company, agents: Agent
     fresh = type(company.world)()
     with company.store.reading() as books:
         fresh.load(books, company.now)
-    assert fresh.inventories == company.world.inventories
-    assert fresh.holders == {gpu(N0, 1): attempt_id}
+    assert fresh.readings.inventories == company.world.readings.inventories
+    assert fresh.readings.attempt_of_gpu == {gpu(N0, 1): attempt_id}
 
 
 def test_a_node_whose_sensing_stopped_keeps_its_devices(company: Company, agents: Agents) -> None:

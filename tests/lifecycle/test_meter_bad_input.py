@@ -156,8 +156,8 @@ def test_only_the_nodes_own_agent_may_speak_for_it(
         with pytest.raises(NotPermitted) as refused:
             attempt()
         assert refused.value.code is code
-    assert company.world.windows[gpu(N0, 0)].sequence == 6
-    assert len(company.world.inventories[NodeName(N0)].devices) == 4
+    assert company.world.readings.windows[gpu(N0, 0)].sequence == 6
+    assert len(company.world.readings.inventories[NodeName(N0)].devices) == 4
 
 
 def test_the_token_of_another_node_is_counted_against_that_node(company: Company, agents: Agents) -> None:
@@ -192,13 +192,13 @@ BAD_INVENTORIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("changed", BAD_INVENTORIES.values(), ids=BAD_INVENTORIES)
 def test_a_bad_inventory_changes_nothing(company: Company, agents: Agents, changed: dict[str, Any]) -> None:
-    before = company.world.inventories[NodeName(N0)]
+    before = company.world.readings.inventories[NodeName(N0)]
     with pytest.raises(Refusal) as refused:
         agents.meter.accept_inventory(
             agent_of(N0), NodeName(N0), {**inventory_json(before), **changed}, now=company.now
         )
     assert refused.value.code is RefusalCode.INVALID_SAMPLE
-    assert company.world.inventories[NodeName(N0)] == before
+    assert company.world.readings.inventories[NodeName(N0)] == before
 
 
 def test_an_inventory_from_the_future_is_counted_and_holds_no_gpu_for_longer(

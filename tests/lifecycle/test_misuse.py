@@ -64,7 +64,7 @@ def test_an_attempt_on_another_s_gpu_is_recorded_and_the_gpu_stays_its_holder_s(
     owner = company.world.people[second.owner].name
     assert shown.work == WorkView(second.id, second.spec.name, owner)
     assert shown.holder_work == WorkView(first.id, first.spec.name, owner)
-    assert company.world.holders[told.gpu_uuid] == first_id
+    assert company.world.readings.attempt_of_gpu[told.gpu_uuid] == first_id
     assert company.world.attempts[first_id].charged_gpu_ms == before
 
 

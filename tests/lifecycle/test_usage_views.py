@@ -121,8 +121,8 @@ def offer_l4(company: Company) -> None:
     company.world.put_policy(replace(rules, gpu_classes=classes))
     name = NodeName("n9")
     company.world.put_node(name, replace(company.world.nodes[NodeName("n0")], name=name, gpu_class=small))
-    told = replace(company.world.inventories[NodeName("n0")], node=name)
-    company.world.put_inventory(replace(told, devices=(Device(gpu("n9", 0), 0, "L4", 24 * GIB),)))
+    told = replace(company.world.readings.inventories[NodeName("n0")], node=name)
+    company.world.readings.put_inventory(replace(told, devices=(Device(gpu("n9", 0), 0, "L4", 24 * GIB),)))
 
 
 def test_a_smaller_gpu_that_would_have_held_it_is_named_with_its_evidence(

@@ -175,7 +175,7 @@ async def test_what_several_agents_read_is_shown_with_its_owner(fleet: list[Agen
         await start(fleet, server)
         busy, uuids = gpu("node-0", 0), [gpu(node, n) for node in NODES for n in range(2)]
         await until(server, lambda: [len(server.stretches(u)) for u in uuids], lambda counts: min(counts) >= 4)
-        assert server.service.world.holders == {busy: attempt_id}
+        assert server.service.world.readings.attempt_of_gpu == {busy: attempt_id}
         cells = {
             cell.uuid: cell
             for node in server.service.views.cluster(OPERATOR, server.service.clock.now()).nodes
@@ -223,5 +223,5 @@ async def test_an_agent_with_the_token_of_another_node_changes_nothing(
                 return [(each.node, each.code) for each in books.samples.refusals()]
 
         await until(server, refused, lambda found: found == [("node-0", "token-of-another-node")])
-        assert server.service.world.inventories == {}
-        assert server.service.world.windows == {}
+        assert server.service.world.readings.inventories == {}
+        assert server.service.world.readings.windows == {}

@@ -68,7 +68,7 @@ async def test_what_a_container_uses_is_its_attempts_by_kubelets_word_and_the_ke
 
     found = await eventually(seen, lambda cell: cell[2] > 80, LIMIT_SECONDS)
     assert found[:2] == ("ada", "train")
-    assert company.service.world.holders[uuid] == attempt.id
+    assert company.service.world.readings.attempt_of_gpu[uuid] == attempt.id
     company.gpus.end(pid)
     await company.running.cancel("ada", workload.id)
     await company.running.until(workload.id, _S.CANCELLED, limit_seconds=LIMIT_SECONDS)

@@ -30,7 +30,7 @@ def fresh_windows(service: Service, now: Instant) -> dict[GpuUuid, Window]:
     scrape_ms = service.settings.prometheus_scrape_seconds * MS_PER_SECOND
     is_scraped = service.settings.sensors is SensorsKind.PROMETHEUS
     oldest = now - (max(STALE_MS, STALE_SCRAPES * scrape_ms) if is_scraped else STALE_MS)
-    return {uuid: window for uuid, window in list(service.world.windows.items()) if window.end >= oldest}
+    return {uuid: window for uuid, window in list(service.world.readings.windows.items()) if window.end >= oldest}
 
 
 class GpuCollector(Collector):
@@ -47,9 +47,11 @@ class GpuCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         world = self._service.world
         latest = fresh_windows(self._service, self._now)
-        windows = {uuid: world.sightings.xids.shown_with(window) for uuid, window in latest.items()}
-        devices = {d.gpu_uuid: d for each in list(world.inventories.values()) for d in each.devices}
-        paid_by = self._paid_by({world.holders[uuid] for uuid in windows if uuid in world.holders})
+        windows = {uuid: world.readings.sightings.xids.shown_with(window) for uuid, window in latest.items()}
+        devices = {d.gpu_uuid: d for each in list(world.readings.inventories.values()) for d in each.devices}
+        paid_by = self._paid_by(
+            {world.readings.attempt_of_gpu[uuid] for uuid in windows if uuid in world.readings.attempt_of_gpu}
+        )
         labels = {uuid: self._labels(window, devices.get(uuid), paid_by) for uuid, window in windows.items()}
         for family in FAMILIES:
             told = GaugeMetricFamily(family.name, family.about, labels=LABELS)
@@ -66,8 +68,8 @@ class GpuCollector(Collector):
             "allot_gpu_rest_seconds", "For how long all GPUs of its attempt have rested.", labels=LABELS
         )
         for uuid in sorted(windows):
-            holder = world.holders.get(uuid)
-            since = world.idle_since.get(holder) if holder is not None else None
+            holder = world.readings.attempt_of_gpu.get(uuid)
+            since = world.readings.idle_since.get(holder) if holder is not None else None
             if holder in world.attempts:
                 rest.add_metric(labels[uuid], 0 if since is None else max(0, self._now - since) / MS_PER_SECOND)
         return rest
@@ -81,7 +83,7 @@ class GpuCollector(Collector):
 
     def _labels(self, window: Window, device: Device | None, paid_by: Mapping[AttemptId, AllowanceId]) -> list[str]:
         world = self._service.world
-        holder = world.holders.get(window.gpu_uuid)
+        holder = world.readings.attempt_of_gpu.get(window.gpu_uuid)
         attempt = world.attempts.get(holder) if holder is not None else None
         workload = world.workloads.get(attempt.workload_id) if attempt is not None else None
         owner = world.people.get(attempt.owner) if attempt is not None else None

@@ -24,7 +24,6 @@ from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
     EngineerId,
-    GpuUuid,
     Instant,
     JobUid,
     NodeName,
@@ -40,14 +39,11 @@ from scheduler.lifecycle.memory.observed_only import ObservedOnly
 from scheduler.lifecycle.memory.past_use import PastUse
 from scheduler.lifecycle.memory.pending import Pending
 from scheduler.lifecycle.memory.prices_ahead import PricesAhead
+from scheduler.lifecycle.memory.readings import Readings
 from scheduler.lifecycle.memory.rounds import Rounds
-from scheduler.lifecycle.memory.sightings import Sightings
 from scheduler.lifecycle.memory.whereabouts import AttemptsOn, note_nodes
 from scheduler.lifecycle.memory.words import Words
-from scheduler.metering.devices import Inventory
-from scheduler.metering.spells import Spell
 from scheduler.metering.use import Metered
-from scheduler.metering.windows import Window
 from scheduler.ports import Books
 
 
@@ -97,22 +93,12 @@ class World:
     keys: dict[WorkloadId, str] = field(default_factory=dict)
     dirty: set[WorkloadId] = field(default_factory=set)
     """Workloads whose Job may not be as it should: `act` looks at them."""
-    inventories: dict[NodeName, Inventory] = field(default_factory=dict)
-    """What each node's agent says is there."""
-    windows: dict[GpuUuid, Window] = field(default_factory=dict)
-    """The latest window of each GPU."""
+    readings: Readings = field(default_factory=Readings)
     rounds: Rounds = field(default_factory=Rounds)
-    sightings: Sightings = field(default_factory=Sightings)
     words: Words = field(default_factory=Words)
-    holders: dict[GpuUuid, AttemptId] = field(default_factory=dict)
-    """Which attempt has which GPU, as far as that is known."""
     attempts_on: AttemptsOn = field(default_factory=dict)
     """The GPUs of a node that each live attempt has there."""
     attempt_of_pod: dict[PodUid, AttemptId] = field(default_factory=dict)
-    unjudged: dict[AttemptId, list[tuple[GpuUuid, Spell]]] = field(default_factory=dict)
-    """What came of an attempt's GPUs since the idle rules last looked."""
-    idle_since: dict[AttemptId, Instant] = field(default_factory=dict)
-    """Attempts whose GPUs all rest, by the idle rules."""
     awaited: dict[WorkloadId, Instant] = field(default_factory=dict)
     """Workloads whose attempts look ended, but not everything about it has been reported; since when."""
     in_flight: set[WorkloadId] = field(default_factory=set)
@@ -231,8 +217,7 @@ class World:
                     for pod_uid in self.pods.pop(attempt.id, {}):
                         self.attempt_of_pod.pop(pod_uid, None)
                     self.covered.pop(attempt.id, None)
-                    self.unjudged.pop(attempt.id, None)
-                    self.idle_since.pop(attempt.id, None)
+                    self.readings.forget(attempt.id)
                     if self.attempt_of.get(attempt.workload_id) == attempt.id:
                         del self.attempt_of[attempt.workload_id]
                 if (workload := self.workloads.get(attempt.workload_id)) is not None:
@@ -298,30 +283,10 @@ class World:
         with self.lock:
             put(self.observed_pods, pod.uid, None if pod.is_gone else pod)
 
-    def put_inventory(self, inventory: Inventory) -> None:
-        with self.lock:
-            self.inventories[inventory.node] = inventory
-
     def put_metered(self, metered: Iterable[Metered]) -> None:
         with self.lock:
-            for item in metered:
-                window = item.window
-                known = self.windows.get(window.gpu_uuid)
-                if known is None or known.end < window.end:
-                    self.windows[window.gpu_uuid] = window
-                    put(self.holders, window.gpu_uuid, item.attempt_id)
-                if item.attempt_id in self.attempts:
-                    self.unjudged.setdefault(item.attempt_id, []).append((window.gpu_uuid, item.spell))
+            self.readings.put_metered(metered, self.attempts.keys())
             self.tick += 1
-
-    def note_rest(self, attempt_id: AttemptId, since: Instant | None) -> None:
-        with self.lock:
-            put(self.idle_since, attempt_id, since)
-
-    def take_unjudged(self) -> dict[AttemptId, list[tuple[GpuUuid, Spell]]]:
-        with self.lock:
-            taken, self.unjudged = self.unjudged, {}
-        return taken
 
     def _note_launched(self, workload: Workload, known: Workload | None = None) -> None:
         """Keep `launched` after its workload, as it was `known` until now, or its attempt has changed."""
@@ -387,8 +352,8 @@ class World:
             self.put_balances(books.allowances.balances(unsettled_at=now))
             self.put_reservations({r.workload_id: r for r in books.attempts.reservations()})
             for inventory in books.samples.inventories():
-                self.put_inventory(inventory)
-            self.holders.update(
+                self.readings.put_inventory(inventory)
+            self.readings.attempt_of_gpu.update(
                 (gpu.gpu_uuid, gpu.attempt_id)
                 for gpu in books.samples.all_gpus()
                 if gpu.attempt_id is not None and gpu.attempt_id in self.attempts

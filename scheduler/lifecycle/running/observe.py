@@ -153,7 +153,7 @@ def _end_vanished_pods(batch: Batch, listed: set[PodUid]) -> None:
         job = world.job_of(workload) if workload is not None else None
         for run in batch.pod_runs(attempt.id):
             if run.ended_at is None and run.pod_uid not in listed:
-                last_seen_at = world.sightings.later_of(run.pod_uid, run.node, run.last_seen_at, batch.now)
+                last_seen_at = world.readings.sightings.later_of(run.pod_uid, run.node, run.last_seen_at, batch.now)
                 sighted = replace(run, last_seen_at=last_seen_at)
                 is_lost = stop_if_node_is_gone(batch, attempt.id, sighted, job)
                 seen_at = last_seen_at if is_lost else _end_unseen(job, sighted)
@@ -190,7 +190,7 @@ def _record_pod(batch: Batch, attempt: Attempt, pod: ObservedPod) -> None:
     known = batch.world.pods.get(attempt.id, {}).get(pod.uid)
     if pod.has_ended:
         node = pod.node or (known.node if known is not None else None)
-        evidence_at = batch.world.sightings.later_of(pod.uid, node, pod.evidence_at, batch.now)
+        evidence_at = batch.world.readings.sightings.later_of(pod.uid, node, pod.evidence_at, batch.now)
         pod = replace(pod, evidence_at=evidence_at)
     run = pod_run(attempt.id, pod, batch.now, known)
     if run != known:

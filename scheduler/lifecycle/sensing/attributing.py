@@ -77,7 +77,7 @@ class Attributing:
 
     def with_instances(self, window: Window) -> list[GpuUuid]:
         """The device and the MIG instances that it is cut into: an Xid is the whole GPU's."""
-        inventory = self._world.inventories.get(window.node)
+        inventory = self._world.readings.inventories.get(window.node)
         devices = inventory.devices if inventory is not None else ()
         return [window.gpu_uuid, *(each.gpu_uuid for each in devices if each.parent_uuid == window.gpu_uuid)]
 
@@ -150,10 +150,14 @@ class Attributing:
         return [PodRef(workload.namespace, run.name) for run in runs if run.node == node] if workload else []
 
     def _eliminate(self, window: Window, tenancies: list[Tenancy]) -> Mapping[GpuUuid, AttemptId]:
-        inventory = self._world.inventories[window.node]
+        inventory = self._world.readings.inventories[window.node]
         devices = [d.gpu_uuid for d in inventory.devices if d.parent_uuid is None and not d.is_partitioned]
         live = {tenancy.attempt_id for tenancy in tenancies}
-        held = {uuid: holder for uuid in devices if (holder := self._world.holders.get(uuid)) in live and holder}
+        held = {
+            uuid: holder
+            for uuid in devices
+            if (holder := self._world.readings.attempt_of_gpu.get(uuid)) in live and holder
+        }
         return by_elimination(held, devices, tenancies)
 
 

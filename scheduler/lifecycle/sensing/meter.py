@@ -147,7 +147,7 @@ class Meter:
         with self._store.writing() as books:
             kept, refused = self._keep_inventory(books, told, now)
         self._tally(refused)
-        self._world.put_inventory(kept)
+        self._world.readings.put_inventory(kept)
         return kept
 
     def accept_windows(self, caller: Caller, node: NodeName, body: Any, *, now: Instant) -> Accepted:
@@ -170,7 +170,7 @@ class Meter:
         self._tally(refused.code for accepted in kept.accepted for refused in accepted.refused)
         self._world.put_metered(kept.metered)
         for item in kept.metered:
-            self._world.sightings.note(item.window)
+            self._world.readings.sightings.note(item.window)
         for misuse in self.strangers.put(kept.strangers, now):
             self._world.words.add(words_about(self._world, misuse, kept.intruded[misuse.key]))
         return kept.accepted
@@ -202,7 +202,7 @@ class Meter:
 
     def _blamed(self, caller: Caller, node: NodeName) -> NodeName:
         """Against whom it counts. A token for all nodes may name any: those that are there alone have a count of theirs."""
-        is_there = node in self._world.inventories or node in self._world.nodes
+        is_there = node in self._world.readings.inventories or node in self._world.nodes
         return node if is_there or caller.node == node else _sender(caller)
 
     @contextmanager
@@ -245,7 +245,7 @@ class Meter:
 
     def _is_known(self, node: NodeName) -> bool:
         """A sampler that has not come up yet says nothing of its devices, and windows may wait from before it."""
-        told = self._world.inventories.get(node)
+        told = self._world.readings.inventories.get(node)
         return told is not None and (told.sensor_state is SensorState.OK or bool(told.devices))
 
     @contextmanager
@@ -271,7 +271,7 @@ class Meter:
         windows come after the inventory that has them no more, and may have waited in the spool for long.
 
         Returned with the codes by which devices were refused."""
-        before = self._world.inventories.get(told.node)
+        before = self._world.readings.inventories.get(told.node)
         if told.sensor_state is not SensorState.OK:
             # Its devices say nothing now: what it had before is still there.
             kept = replace(told, devices=before.devices if before is not None else ())
@@ -298,7 +298,7 @@ class Meter:
     def _is_foreign(self, gpu: KnownGpu, node: NodeName, now: Instant) -> bool:
         if gpu.node is None or gpu.node == node:
             return False
-        theirs = self._world.inventories.get(gpu.node)
+        theirs = self._world.readings.inventories.get(gpu.node)
         if theirs is None or now - theirs.taken_at >= MOVED_AFTER_MS:
             return False
         return any(device.gpu_uuid == gpu.gpu_uuid for device in theirs.devices)

@@ -101,7 +101,7 @@ class IdleReclaim:
         return current.reclaimed()
 
     def _collect(self) -> None:
-        for attempt_id, told in self._world.take_unjudged().items():
+        for attempt_id, told in self._world.readings.take_unjudged().items():
             devices = self._spells.setdefault(attempt_id, {})
             for uuid, spell in told:
                 devices.setdefault(uuid, []).append(spell)
@@ -144,7 +144,7 @@ class IdleReclaim:
         if watch.clock.is_due:
             watch = self._act(current, attempt, workload, rule, watch)
         self._judged_until[attempt.id] = watch.judged_until
-        self._world.note_rest(attempt.id, watch.clock.since)
+        self._world.readings.note_rest(attempt.id, watch.clock.since)
         is_worth_keeping = watch.clock.since is not None or watch.clock.keep_alives > 0
         if is_worth_keeping and watch != known:
             current.changed.append(watch)
@@ -155,7 +155,7 @@ class IdleReclaim:
         """Somebody answers for its rest: what was warned of does not come, and the clock begins anew when that ends."""
         self._forget_readings(attempt.id)
         self._judged_until[attempt.id] = current.batch.now
-        self._world.note_rest(attempt.id, None)
+        self._world.readings.note_rest(attempt.id, None)
         if attempt.id in current.watches:
             current.ended.add(attempt.id)
             _, events = touch(current.watches[attempt.id].clock, current.batch.now)
@@ -320,7 +320,7 @@ class IdleReclaim:
         return limit is not None and stopped + attempt.gpus > limit
 
     def _curve(self, batch: Batch, attempt: Attempt, since: Instant, window_ms: int) -> tuple[CurvePoint, ...]:
-        uuids = [uuid for uuid, holder in self._world.holders.items() if holder == attempt.id]
+        uuids = [uuid for uuid, holder in self._world.readings.attempt_of_gpu.items() if holder == attempt.id]
         starts_at = Instant(since - window_ms // 4)
         stretches = batch.books.samples.windows(uuids, starts_at, batch.now)
         return curve_of(stretches, starts_at, batch.now, CURVE_POINTS)

@@ -127,7 +127,7 @@ def memory_by_class(world: World) -> Mapping[str, int]:
     """The least memory of any GPU of each class, as agents say."""
     sizes: dict[str, int] = {}
     for node in list(world.nodes.values()):
-        inventory = world.inventories.get(node.name)
+        inventory = world.readings.inventories.get(node.name)
         if inventory is None or node.gpu_class is None:
             continue
         for device in inventory.devices:

@@ -42,7 +42,7 @@ class AgentView:
 
 def unseen_nodes(world: World) -> tuple[str, ...]:
     """Nodes with GPUs whose processes cannot be seen."""
-    inventories = world.inventories
+    inventories = world.readings.inventories
     blind = {name for name, told in inventories.items() if told.process_view is ProcessView.UNAVAILABLE}
     unread = {name for name, node in world.nodes.items() if node.gpus and name not in inventories}
     return tuple(sorted(blind | unread))
@@ -54,7 +54,9 @@ def at_work_for_nobody(world: World, windows: Iterable[Window]) -> int:
     is no work. Where nobody can see processes, any use is work."""
     excused = world.policy.misuse if world.policy is not None else MisuseTerms()
     busy = [
-        window for window in windows if _has_work(world, window, excused) and window.gpu_uuid not in world.holders
+        window
+        for window in windows
+        if _has_work(world, window, excused) and window.gpu_uuid not in world.readings.attempt_of_gpu
     ]
     unasked = Counter(window.node for window in busy if window.granted is None)
     known = {name: node.outside_gpus for name in unasked if (node := world.nodes.get(name)) is not None}
@@ -81,12 +83,12 @@ def agent_views(books: Books, world: World, now: Instant) -> tuple[AgentView, ..
     never_idle: dict[NodeName, list[int]] = {}
     for each in books.samples.never_idle(Instant(now - MS_PER_DAY)):
         never_idle.setdefault(each.node, []).append(each.milliwatts)
-    nodes = sorted(world.inventories.items())
+    nodes = sorted(world.readings.inventories.items())
     return tuple(_view(world, inventory, never_idle.get(node, [])) for node, inventory in nodes)
 
 
 def _view(world: World, inventory: Inventory, never_idle: list[int]) -> AgentView:
-    windows = [world.windows[d.gpu_uuid] for d in inventory.devices if d.gpu_uuid in world.windows]
+    windows = [world.readings.windows[d.gpu_uuid] for d in inventory.devices if d.gpu_uuid in world.readings.windows]
     return AgentView(
         node=inventory.node,
         told_at=inventory.taken_at,

@@ -121,7 +121,7 @@ def _holders(
     holders: list[Attempt | None] = [None] * total
     lacking = Counter({attempt.id: gpus for attempt, gpus in attempts})
     for index, window in windows.items():
-        holder = world.holders.get(window.gpu_uuid)
+        holder = world.readings.attempt_of_gpu.get(window.gpu_uuid)
         if holder in by_id and index < total and lacking[holder] > 0:
             holders[index] = by_id[holder]
             lacking[holder] -= 1
@@ -134,13 +134,13 @@ def _holders(
 
 def _windows_of(world: World, node: NodeName, now: Instant) -> dict[int, Window]:
     """The latest of each whole GPU, by index. One that ended long ago says nothing of now."""
-    inventory = world.inventories.get(node)
+    inventory = world.readings.inventories.get(node)
     if inventory is None:
         return {}
     latest = {
-        device.index: world.windows[device.gpu_uuid]
+        device.index: world.readings.windows[device.gpu_uuid]
         for device in inventory.devices
-        if device.parent_uuid is None and device.gpu_uuid in world.windows
+        if device.parent_uuid is None and device.gpu_uuid in world.readings.windows
     }
     return {index: window for index, window in latest.items() if is_fresh(window, now)}
 

@@ -346,7 +346,7 @@ class Views:
             utilization_percent=found.utilization_percent,
             power_watts=found.power_watts,
             memory_used_bytes=found.memory_used_bytes,
-            idle_since=self._world.idle_since.get(attempt.id),
+            idle_since=self._world.readings.idle_since.get(attempt.id),
         )
 
     def _rank(self, workload: Workload) -> int | None:

@@ -49,13 +49,14 @@ def readings(world: World, attempt: Attempt, now: Instant) -> Readings:
 
 
 def _latest(world: World, attempt: Attempt) -> list[Window]:
-    nodes = [world.inventories.get(node) for node, _ in attempt.placement.pods_by_node]
+    nodes = [world.readings.inventories.get(node) for node, _ in attempt.placement.pods_by_node]
     return [
-        world.windows[device.gpu_uuid]
+        world.readings.windows[device.gpu_uuid]
         for inventory in nodes
         if inventory is not None
         for device in inventory.devices
-        if world.holders.get(device.gpu_uuid) == attempt.id and device.gpu_uuid in world.windows
+        if world.readings.attempt_of_gpu.get(device.gpu_uuid) == attempt.id
+        and device.gpu_uuid in world.readings.windows
     ]
 
 

@@ -51,7 +51,7 @@ def read_now(service: Service) -> Window:
         xids=(13, 79),
     )
     devices = (Device(GPU, 3, "NVIDIA H100", 80 << 30, pci_bus_id="0:18", minor=5),)
-    service.world.put_inventory(Inventory(N, "boot", now, SensorState.OK, ProcessView.HOST, devices=devices))
+    service.world.readings.put_inventory(Inventory(N, "boot", now, SensorState.OK, ProcessView.HOST, devices=devices))
     empty = Window(N, "boot", GpuUuid("GPU-b"), 1, Instant(now - 15_000), now, 0, 0)
     service.world.put_metered([Metered(window, IdleState.ACTIVE), Metered(empty, IdleState.UNKNOWN)])
     return window
@@ -93,10 +93,10 @@ async def test_readings_bear_the_names_and_labels_of_dcgm_exporter(service: Serv
 
 async def test_an_xid_of_a_window_before_is_still_shown(service: Service, as_: Client) -> None:
     window = read_now(service)
-    service.world.sightings.note(
+    service.world.readings.sightings.note(
         replace(window, start=Instant(window.start - 60_000), end=Instant(window.end - 60_000))
     )
-    service.world.windows[GPU] = replace(window, xids=())
+    service.world.readings.windows[GPU] = replace(window, xids=())
     assert [sample.value for sample in (await scraped(as_))["DCGM_FI_DEV_XID_ERRORS"]] == [79]
 
 
@@ -115,15 +115,15 @@ async def test_where_prometheus_is_read_a_series_stays_until_the_next_window_can
         update={"sensors": SensorsKind.PROMETHEUS, "prometheus_scrape_seconds": 60}
     )
     window = read_now(service)
-    service.world.windows[GPU] = replace(window, end=Instant(window.end - 350_000))
+    service.world.readings.windows[GPU] = replace(window, end=Instant(window.end - 350_000))
     assert (await scraped(as_))["DCGM_FI_DEV_GPU_UTIL"]
-    service.world.windows[GPU] = replace(window, end=Instant(window.end - 365_000))
+    service.world.readings.windows[GPU] = replace(window, end=Instant(window.end - 365_000))
     assert not (await scraped(as_))["DCGM_FI_DEV_GPU_UTIL"]
 
 
 async def test_a_gpu_that_nobody_reads_any_more_is_not_alerted_of(service: Service, as_: Client) -> None:
     window = read_now(service)
-    service.world.windows[GPU] = replace(window, end=Instant(window.end - STALE_MS - 1_000))
+    service.world.readings.windows[GPU] = replace(window, end=Instant(window.end - STALE_MS - 1_000))
     sums = {f.name: f for f in text_string_to_metric_families((await as_(None).get("/metrics")).text)}
     assert [sample.value for sample in sums["allot_unattributed_gpus"].samples] == [0]
 
@@ -186,7 +186,7 @@ async def test_a_gpu_tells_whose_it_is_and_for_how_long_it_has_rested(service: S
     attempt = launch(service)
     last = replace(window, sequence=2, end=Instant(window.end + 1))
     service.world.put_metered([Metered(last, IdleState.ACTIVE, attempt.id)])
-    service.world.note_rest(attempt.id, Instant(service.clock.now() - 90_000))
+    service.world.readings.note_rest(attempt.id, Instant(service.clock.now() - 90_000))
     (rest,) = (await scraped(as_))["allot_gpu_rest_seconds"]
     assert rest.value == 90
     with service.store.reading() as books:
