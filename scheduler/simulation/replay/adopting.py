@@ -22,11 +22,14 @@ from scheduler.domain.units import (
     TeamName,
 )
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
+from scheduler.lifecycle.asking.judge import NAME_LENGTH_MAX
 from scheduler.simulation.replay.cluster import class_named
 from scheduler.simulation.replay.company import Company
 from scheduler.simulation.replay.submissions import Stream, Submission
 
 BEST_EFFORT = "BE"
+ENDLESS = "still ran, and nothing says for how long"
+SHARED = "share of a GPU: a whole one"
 UNKNOWN_NAMES_MAX, UNKNOWN_NAME_LENGTH = 10, 40
 
 
@@ -117,7 +120,7 @@ class Adopter:
         owner = self._owner(job)
         tier = self._policy.tiers.get(owner.tier)
         spec = WorkloadSpec(
-            name=job.name[:120],
+            name=_printable(job.name)[:NAME_LENGTH_MAX],
             kind=WorkloadKind.JOB,
             project=self._project(job, owner),
             gpu_classes=self._gpu_classes(job, tier),
@@ -212,3 +215,8 @@ def _shown(name: str) -> str:
     """What a stranger wrote, without what a terminal would obey."""
     start = name[:UNKNOWN_NAME_LENGTH]
     return start if start.isprintable() else ascii(start)
+
+
+def _printable(name: str) -> str:
+    """What the service takes as a name: work elsewhere may be called what it likes, and is not refused for that."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.units import MS_PER_SECOND, Instant
-from scheduler.simulation.replay.adopting import TraceJob
+from scheduler.simulation.replay.adopting import ENDLESS, SHARED, TraceJob
 from scheduler.simulation.replay.synthetic import STARTS_AT
 from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI, OpenbPod
 
@@ -23,11 +23,15 @@ def openb_work(pods: Iterable[OpenbPod], left_out: Counter[str], changed: Counte
         told.add(pod)
         if not pod.gpus:
             left_out["asks for no GPU"] += 1
-        elif pod.scheduled_seconds is None or pod.deleted_seconds is None or pod.created_seconds is None:
+        elif pod.created_seconds is None:
+            left_out["nothing says when it came"] += 1
+        elif pod.scheduled_seconds is None:
             left_out["never ran"] += 1
+        elif pod.deleted_seconds is None:
+            left_out[ENDLESS] += 1
         else:
             if pod.gpu_milli < WHOLE_GPU_MILLI:
-                changed["share of a GPU: a whole one"] += 1
+                changed[SHARED] += 1
             yield TraceJob(
                 name=pod.name,
                 at=Instant(STARTS_AT + pod.created_seconds * MS_PER_SECOND),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.units import Instant
-from scheduler.simulation.replay.adopting import TraceJob
+from scheduler.simulation.replay.adopting import ENDLESS, SHARED, TraceJob
 from scheduler.simulation.traces.sacct import GOING_ON, SlurmJob
 
 _STILL_RAN = GOING_ON - {""}
@@ -22,12 +22,14 @@ def slurm_work(jobs: Iterable[SlurmJob], left_out: Counter[str], changed: Counte
         if not job.gpus:
             left_out["asks for no GPU"] += 1
         elif job.ran_ms is None and job.has_started:
-            left_out["still ran, and nothing says for how long"] += 1
+            left_out[ENDLESS] += 1
         elif not job.ran_ms:
             left_out["never ran"] += 1
         else:
             if job.state in _STILL_RAN:
                 changed["still running: ends where it was"] += 1
+            if job.is_share:
+                changed[SHARED] += 1
             if any(_SLICE.search(model) for model in job.models):
                 changed["MIG slices: a whole GPU each"] += 1
             pods = _pods(job)

@@ -34,7 +34,10 @@ YEARS = (2000, 2100)
 
 _CLOCK = re.compile(r"^(?:(?:([0-9]{1,6})-)?([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})(?:\.[0-9]+)?$")
 _DAYS_HOURS = re.compile(r"^([0-9]{1,6})-([0-9]{1,9})$")
+_GPU_COLUMNS = ("AllocTRES", "ReqTRES", "AllocGRES", "ReqGRES")
 _GRES = re.compile(r"^gres[/:]", re.IGNORECASE)
+_SHARE = re.compile(r"^(gres[/:])?(shard|mps)([:/=].+)?(?<![:=]0)$", re.IGNORECASE)
+"""A GPU of which several jobs have a part each: gres/shard=4, gres/mps:a100=50, mps:50."""
 _ASIDE = re.compile(r"\([^()]*\)")
 """Sockets or indexes behind a count, which may have commas between (gpu:a100:4(S:0,1)), or that there is no type."""
 _AMOUNT = re.compile(r"^([0-9]+(?:\.[0-9]+)?)([KMGTP]?)(?:i?B)?([nc]?)$", re.IGNORECASE)
@@ -66,6 +69,8 @@ class SlurmJob:
     eligible_at: Instant | None = None
     """Since when it could have started (its dependencies, its begin time); None: not said."""
     cluster: str = ""
+    is_share: bool = False
+    """It has parts of GPUs, of one on each of its nodes: those are its `gpus`."""
 
     @property
     def has_started(self) -> bool:
@@ -139,6 +144,7 @@ class _Parser:
         if submitted_at is None:
             raise invalid(f"{where}: Submit", quoted(row["Submit"]), "when it was submitted")
         gpus, models = _gpus(row, where)
+        is_share = not gpus and _has_share(row)
         nodes = _count(row, ("NNodes", "AllocNodes", "ReqNodes"), where) or _tres(row, "node", where) or 1
         cpus = _count(row, ("AllocCPUS", "NCPUS", "ReqCPUS"), where) or _tres(row, "cpu", where)
         return SlurmJob(
@@ -153,7 +159,7 @@ class _Parser:
             ran_ms=self._ran_ms(row, where),
             limit_ms=_limit_ms(row, where),
             nodes=nodes,
-            gpus=gpus,
+            gpus=nodes if is_share else gpus,
             models=models,
             cpu_milli=cpus * 1000,
             memory_mib=_memory_mib(row, nodes, cpus, where),
@@ -161,6 +167,7 @@ class _Parser:
             started_at=self._moment(row, "Start", where),
             eligible_at=self._moment(row, "Eligible", where),
             cluster=row.get("Cluster", ""),
+            is_share=is_share,
         )
 
     def _moment(self, row: Row, column: str, where: str, fold: int = 0) -> Instant | None:
@@ -251,7 +258,7 @@ def _count(row: Row, columns: tuple[str, ...], where: str) -> int:
 
 def _gpus(row: Row, where: str) -> tuple[int, tuple[str, ...]]:
     """GPUs and their models: of what was allocated, else asked for; 0 where neither says so."""
-    for column in ("AllocTRES", "ReqTRES", "AllocGRES", "ReqGRES"):
+    for column in _GPU_COLUMNS:
         total, typed, models = 0, 0, set()
         for item in _ASIDE.sub("", row.get(column, "")).split(","):
             count, model = _gpus_of(item.strip(), f"{where}: {column}")
@@ -266,6 +273,11 @@ def _gpus(row: Row, where: str) -> tuple[int, tuple[str, ...]]:
         if gpus:
             return gpus, tuple(sorted(models))
     return 0, ()
+
+
+def _has_share(row: Row) -> bool:
+    items = (item for column in _GPU_COLUMNS for item in _ASIDE.sub("", row.get(column, "")).split(","))
+    return any(_SHARE.match(item.strip()) for item in items)
 
 
 def _gpus_of(item: str, where: str) -> tuple[int, str]:

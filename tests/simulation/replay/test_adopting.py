@@ -3,11 +3,15 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from scheduler.domain.cluster import Node
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
 from scheduler.simulation.replay.adopting import Adopter, Names
+from scheduler.simulation.replay.openb_work import openb_work
 from scheduler.simulation.replay.slurm_work import slurm_work
 from scheduler.simulation.replay.submissions import Stream
+from scheduler.simulation.traces.openb import read_pods
 from scheduler.simulation.traces.sacct import read_jobs
 from tests.simulation.replay.build import GPU, policy
 
@@ -15,9 +19,9 @@ HEADER = "JobID|User|Account|Partition|QOS|Submit|Eligible|Start|ElapsedRaw|Time
 NINE = 1_767_603_600_000
 
 
-def adopted(tmp_path: Path, *rows: str) -> Stream:
+def adopted(tmp_path: Path, *rows: str, header: str = HEADER) -> Stream:
     file = tmp_path / "sacct.txt"
-    file.write_text("\n".join([HEADER, *rows]))
+    file.write_text("\n".join([header, *rows]), newline="")
     node = Node(NodeName("n"), GPU, 8, 1_000_000, 1_000_000)
     adopter = Adopter(policy(), [node], [], Names(), 1, 10)
     left_out: Counter[str] = Counter()
@@ -77,3 +81,39 @@ def test_of_names_without_end_the_most_frequent_are_told(tmp_path: Path) -> None
 def test_a_name_that_a_terminal_would_obey_is_told_in_letters(tmp_path: Path) -> None:
     told = adopted(tmp_path, job(qos="\x1b[31mred")).source["unknown_names"]
     assert told == {"priorities": {"'\\x1b[31mred'": 1, "gpu": 1}}
+
+
+@pytest.mark.parametrize(
+    "name", ["two\tparts", "two\xa0parts", "right-to-left \u202e", "next\x85line", "\x1b[31mred", "\ufeffx"]
+)
+def test_work_is_not_refused_for_a_name_that_the_service_would_not_take(tmp_path: Path, name: str) -> None:
+    row = f"{name}|{job()}"
+    (submission,) = adopted(tmp_path, row, header=f"JobName|{HEADER}").submissions
+    assert submission.spec.name.isprintable()
+    assert submission.spec.name.endswith("-1")
+
+
+@pytest.mark.parametrize("share", ["gres/shard=4", "gres/shard:a100=2,cpu=4", "gres/mps=50"])
+def test_shares_of_slurm_s_gpus_are_a_whole_one_on_each_node_and_counted(tmp_path: Path, share: str) -> None:
+    rows = [
+        job().replace("gres/gpu:gpu=1", f"{share},node=2"),
+        job(2).replace("gres/gpu:gpu=1", "cpu=4,gres/shard=0"),
+    ]
+    stream = adopted(tmp_path, *rows)
+    assert [(each.spec.pods, each.spec.pod.gpus) for each in stream.submissions] == [(2, 1)]
+    assert stream.source["put_otherwise"] == {"share of a GPU: a whole one": 1}
+    assert stream.left_out == {"asks for no GPU": 1}
+
+
+def test_tasks_without_times_are_told_apart_from_those_that_never_ran(tmp_path: Path) -> None:
+    file = tmp_path / "pods.csv"
+    rows = ["undated,1000,1024,1,1000,,,", "waited,1000,1024,1,1000,5,,9", "runs,1000,1024,1,1000,5,6,"]
+    columns = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,creation_time,scheduled_time,deletion_time"
+    file.write_text("\n".join([columns, *rows]))
+    left_out: Counter[str] = Counter()
+    assert list(openb_work(read_pods(file), left_out, Counter())) == []
+    assert left_out == {
+        "nothing says when it came": 1,
+        "never ran": 1,
+        "still ran, and nothing says for how long": 1,
+    }

@@ -82,7 +82,8 @@ def test_what_never_started_has_not_run(tmp_path: Path, text: str) -> None:
         ("gres/gpu:nvidia_a100-sxm4-80gb=1,gres/gpumem=0,gres/gpuutil=95", 1, ("nvidia_a100-sxm4-80gb",)),
         ("gres/gpu:1g.5gb=2,cpu=4", 2, ("1g.5gb",)),
         ("gres/gpu:1080=2,gres/gpu:tesla:v100=1", 3, ("1080", "tesla:v100")),
-        ("cpu=4,mem=8G,gres/gpumem=80G,gres/shard=4", 0, ()),
+        ("cpu=4,mem=8G,gres/gpumem=80G", 0, ()),
+        ("gres/gpu:a100=1,gres/shard:a100=4", 1, ("a100",)),
     ],
 )
 def test_gpus_are_read_from_tres(tmp_path: Path, tres: str, gpus: int, models: tuple[str, ...]) -> None:
