@@ -6,7 +6,7 @@ An elastic attempt counts with those that it gives back until they have ended, a
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from scheduler.domain.units import Instant
+from scheduler.domain.units import MS_PER_SECOND, Instant
 from scheduler.domain.workloads import Attempt, PastSize
 
 
@@ -26,6 +26,15 @@ def resized(attempt: Attempt, now: Instant) -> tuple[PastSize, ...]:
 
 def pods_at(attempt: Attempt, at: Instant) -> int:
     return next((past.pods for past in attempt.past_sizes if at < past.until), attempt.everywhere.pods)
+
+
+def grown_by(attempt: Attempt, at: Instant) -> Instant:
+    """When it was last given GPUs by then: a pod that came at `at`, a whole second, has them from no earlier. At its
+    launch, where it had not grown."""
+    ends = [past.pods for past in attempt.past_sizes[1:]] + [attempt.everywhere.pods]
+    grown = (past.until for past, then in zip(attempt.past_sizes, ends, strict=True) if then > past.pods)
+    second = at - at % MS_PER_SECOND + MS_PER_SECOND
+    return max((each for each in grown if each < second), default=attempt.launched_at)
 
 
 def stretches(attempt: Attempt, starts_at: Instant, ends_at: Instant) -> Iterator[Stretch]:

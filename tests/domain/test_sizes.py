@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scheduler.domain.cluster import Placement
 from scheduler.domain.guards import GuardWindow, PastSpend, used_by, window_at
 from scheduler.domain.sheltering import shelter_of
-from scheduler.domain.sizes import gpu_ms_within, last_use, pods_at, resized, sizes_between, stretches
+from scheduler.domain.sizes import gpu_ms_within, grown_by, last_use, pods_at, resized, sizes_between, stretches
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, Instant, NodeName
 from scheduler.domain.usage import ENTRY_MS, use_of
 from scheduler.domain.workloads import Attempt, ElasticTerms
@@ -47,6 +47,14 @@ def test_it_had_each_size_until_it_was_resized() -> None:
     assert sizes_between(found, START, Instant(at + 1)) == (4, 2, 8)
     assert sizes_between(found, START, at) == (4, 2)
     assert gpu_ms_within(found, START, Instant(at + MS_PER_HOUR)) == 2 * (4 + 2 + 8) * MS_PER_HOUR
+
+
+def test_a_pod_has_its_gpus_from_the_growth_before_it_and_from_the_launch_where_there_was_none() -> None:
+    found, at = lived(4, [(MS_PER_HOUR, 2), (MS_PER_HOUR + 700, 8)])
+    assert [grown_by(found, when) for when in (START, Instant(START + MS_PER_HOUR), Instant(at - 700))] == [
+        *(START, START),
+        at,  # a start is stamped at the whole second
+    ]
 
 
 @given(st.integers(1, 8), resizes, st.integers(1, 5 * MS_PER_HOUR))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.cluster import NodeSpan
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, GpuUuid, Instant, NodeName, PodUid
+from scheduler.domain.workloads import PastSize
 from scheduler.finance.reconciling.conservation import Tenure
 from scheduler.metering.devices import KnownGpu
 from scheduler.metering.idle import IdleState
@@ -42,6 +43,23 @@ def test_tenures_are_the_pods_that_had_gpus_then(store: SqlStore) -> None:
         assert books.capacity.tenures(Instant(0), Instant(2_000)) == [told]
         assert books.capacity.tenures(Instant(4_000), Instant(9_000)) == []
         assert books.capacity.tenures(Instant(0), Instant(1_500)) == []
+
+
+def test_a_pod_by_which_an_attempt_grew_had_no_gpu_before_that(store: SqlStore) -> None:
+    """Somebody else had it. One that began with the attempt, or waits still, has it from its launch, or from then."""
+    launched = replace(ATTEMPT, launched_at=Instant(1_500), ended_at=None, leaving=None)
+    shrunk = replace(launched, past_sizes=(PastSize(Instant(4_200), 2), PastSize(Instant(8_300), 1)))
+    began, grew, waits = (
+        replace(POD, pod_uid=PodUid(f"p-{number}"), started_at=at, ended_at=None, billable_until=None)
+        for number, at in enumerate((Instant(2_000), Instant(8_000), None))
+    )
+    with store.writing() as books:
+        books.workloads.add([WORKLOAD])
+        books.attempts.add([shrunk])
+        books.attempts.save_pods([began, grew, waits])
+    with store.reading() as books:
+        told = books.capacity.tenures(Instant(0), Instant(20_000))
+    assert [(each.held_from, each.started_at) for each in told] == [(1_500, 2_000), (8_000, 8_000), (8_300, None)]
 
 
 def test_what_was_taken_is_the_work_of_nobody_by_node_and_hour(store: SqlStore) -> None:

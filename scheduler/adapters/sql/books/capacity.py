@@ -12,10 +12,13 @@ from scheduler.adapters.sql.tables.capacity import node_spans
 from scheduler.adapters.sql.tables.samples import gpu_hours
 from scheduler.adapters.sql.tables.workloads import attempts, pods
 from scheduler.domain.cluster import NodeSpan
-from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
+from scheduler.domain.sizes import grown_by
+from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant, NodeName
+from scheduler.domain.workloads import Attempt
 from scheduler.finance.reconciling.conservation import Tenure
 
 _SPAN = RowCodec(NodeSpan, node_spans)
+_ATTEMPT = RowCodec(Attempt, attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class SqlCapacity:
                 pods.c.billable_until,
                 pods.c.ended_at,
                 attempts.c.is_funded,
+                attempts.c.id,
                 booked_until,
             )
             .join(attempts, attempts.c.id == pods.c.attempt_id)
@@ -69,7 +73,21 @@ class SqlCapacity:
             .where(is_within)
             .order_by(pods.c.pod_uid)
         )
-        return [_beyond(_tenure(*row), until) for *row, until in self.connection.execute(statement).all()]
+        rows = self.connection.execute(statement).all()
+        resized = self._resized(starts_at, ends_at)
+        return [
+            _beyond(_since_it_grew(_tenure(*row), resized.get(attempt_id), ends_at), until)
+            for *row, attempt_id, until in rows
+        ]
+
+    def _resized(self, starts_at: Instant, ends_at: Instant) -> dict[AttemptId, Attempt]:
+        """The few that were resized, of the attempts of [starts_at, ends_at)."""
+        statement = select(*_ATTEMPT.columns).where(
+            attempts.c.launched_at < ends_at,
+            or_(attempts.c.ended_at.is_(None), attempts.c.ended_at > starts_at),
+            attempts.c.past_sizes != "[]",
+        )
+        return {each.id: each for each in _ATTEMPT.read_all(self.connection.execute(statement))}
 
     def taken_ms(self, starts_at: Instant, ends_at: Instant) -> Mapping[tuple[NodeName, Instant], int]:
         at_work = func.sum(gpu_hours.c.active_ms + gpu_hours.c.hung_ms)
@@ -95,6 +113,15 @@ def _tenure(
     """Kubernetes stamps whole seconds, floored: a start may lie before the launch that it followed."""
     held_from = launched_at if started_at is None else min(launched_at, started_at)
     return Tenure(node, gpus, held_from, started_at, billed_until, ended_at, bool(is_funded))
+
+
+def _since_it_grew(tenure: Tenure, resized: Attempt | None, at: Instant) -> Tenure:
+    """A pod by which an attempt grew had no GPU before that: until then somebody else may have had it."""
+    if resized is None:
+        return tenure
+    came_at = tenure.started_at or tenure.ended_at or at
+    grown_at = grown_by(resized, came_at)
+    return tenure._replace(held_from=max(tenure.held_from, min(grown_at, came_at)))
 
 
 def _beyond(tenure: Tenure, booked_until: Instant | None) -> Tenure:
