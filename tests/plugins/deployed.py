@@ -2,6 +2,7 @@
 
 import fcntl
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,7 @@ async def managed(
     kubectl: Kubectl, api: ApiClient, namespace: str, tmp_path: Path, control_plane: ControlPlane
 ) -> str:
     """The test's namespace, managed as manifests/namespace manages one, in a cluster with our rights and policy."""
-    # What the whole cluster shares is applied by one worker at a time: two that create the same object at once disagree.
-    with (control_plane.directory / "deploying.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for name in ("allot-system", "allot-agents"):
-            kubectl("apply", "-f", "-", stdin=yaml.safe_dump(namespace_named(name)))
-        for folder in ("observer", "managing", "claiming"):
-            kubectl("apply", "-k", str(MANIFESTS / folder))
-        kubectl("apply", "-f", str(MANIFESTS / "base" / "account.yaml"))
+    _deploy_what_is_shared(kubectl, control_plane.directory)
     for file in ("namespace.yaml", "writer.yaml"):
         (tmp_path / file).write_text((MANIFESTS / "namespace" / file).read_text())
     kustomization = (MANIFESTS / "namespace" / "kustomization.yaml").read_text()
@@ -38,6 +32,25 @@ async def managed(
     kubectl("apply", "-k", str(tmp_path))
     await _until_authors_are_stamped(api, namespace)
     return namespace
+
+
+def _deploy_what_is_shared(kubectl: Kubectl, directory: Path) -> None:
+    """Once for the whole cluster, by whoever needs it first: six commands of kubectl take longer than most tests. A cluster
+    that outlives a run gets it again when the manifests have changed."""
+    texts = sorted((str(path.relative_to(MANIFESTS)), path.read_text()) for path in MANIFESTS.rglob("*.yaml"))
+    wanted = sha256(repr(texts).encode()).hexdigest()
+    with (directory / "deployed").open("a+") as deployed:
+        fcntl.flock(deployed, fcntl.LOCK_EX)
+        deployed.seek(0)
+        if deployed.read() == wanted:
+            return
+        for name in ("allot-system", "allot-agents"):
+            kubectl("apply", "-f", "-", stdin=yaml.safe_dump(namespace_named(name)))
+        for folder in ("observer", "managing", "claiming"):
+            kubectl("apply", "-k", str(MANIFESTS / folder))
+        kubectl("apply", "-f", str(MANIFESTS / "base" / "account.yaml"))
+        deployed.truncate(0)
+        deployed.write(wanted)
 
 
 def namespace_named(name: str) -> dict[str, Any]:
