@@ -220,17 +220,18 @@ class Cycle:
         jobs = jobs_with_room(world, seen) + new_jobs(world, seen.values())
         told = words_about_changes(world, (job for changes in inbox.changes for job in changes.jobs.values()))
         acts = self._rehearsal is None
+        limits = acts and world.rounds.come_to_limits(now)
         if not world.rounds.is_cluster_away:
             catch_up(self._store, world, inbox.changes, now, renews=acts)
         *first, last = inbox.pieces()
         for piece in first:
             with changing(self._store, world, now) as batch:
                 self._note(batch, piece)
-        if jobs or last.changes or last.outcomes or world.awaited or (acts and limits_are_due(world, now)):
+        if jobs or last.changes or last.outcomes or world.awaited or (limits and limits_are_due(world, now)):
             with changing(self._store, world, now) as batch:
                 self._note(batch, last)
                 look_again(batch)
-                if world.policy is not None and acts:
+                if world.policy is not None and limits:
                     enforce_limits(batch)
                 if world.policy is not None:
                     told += take_in_jobs(self._commands, batch, jobs[:TAKEN_IN_AT_ONCE])

@@ -9,15 +9,16 @@ import pytest
 
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, CreateJob, LaunchJob, TellJob
 from scheduler.domain.cluster import GpuClass, Placement
+from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import ClusterChanges, ObservedJob
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import AttemptId, Instant, JobUid, NodeName, PerMille
-from scheduler.domain.workloads import Workload
+from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant, JobUid, NodeName, PerMille
+from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.lifecycle import cycle as cycle_module
 from scheduler.lifecycle.cycle import Cycle, Inbox
 from scheduler.ports import Books, Store
 from tests.entrypoints.company import SilentCluster
-from tests.lifecycle.build import H100, NOON, Company, job_spec
+from tests.lifecycle.build import H100, NOON, Company, changes, job_seen, job_spec, later, pod_seen
 
 
 class QuietCluster(SilentCluster):
@@ -112,6 +113,21 @@ def launched(workload: Workload) -> ActionOutcome:
         LaunchJob(workload, AttemptId("a"), JobUid("u"), 1, GpuClass(H100, PerMille(1000)), placement),
         ActionResult.DONE,
     )
+
+
+async def test_limits_are_looked_at_every_half_second_however_many_cycles_there_are(company: Company) -> None:
+    grant, workload = company.grant("ada", 10), company.submit()
+    company.launch(workload, FundingShare(grant, 4 * MS_PER_HOUR))
+    company.give_job(workload)
+    company.see(changes(job_seen(workload, is_suspended=False, active=1), pod_seen(workload, started_at=company.now)))
+    over_at, cycle = later(company.now, 2 * 3600), cycle_of(company, [])
+    states = []
+    for moment in (-100, 0, 399, 400):
+        company.now = Instant(over_at + moment)
+        cycle.wake()
+        await cycle.run_once()
+        states.append(company.workload(workload.id).state)
+    assert states == [WorkloadState.RUNNING, WorkloadState.RUNNING, WorkloadState.RUNNING, WorkloadState.STOPPING]
 
 
 async def test_few_calls_are_under_way_at_once_and_a_launch_goes_before_what_waits(
