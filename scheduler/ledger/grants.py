@@ -1,13 +1,12 @@
 """Grant and expiry: how hours come to an allowance, and how what is left of them goes."""
 
 from scheduler.domain.allowances import Allowance, Holder
-from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
-from scheduler.domain.quantities import quantity_text, unit_label
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.quantities import unit_label
 from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AllowanceId, CommandId, Instant, Unit
 from scheduler.ledger.journal import (
     Account,
     AccountKind,
-    Entry,
     Transaction,
     TransactionKind,
     available_on,
@@ -53,7 +52,7 @@ def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Insta
     allowance from the next.
     """
     return Transaction(
-        id=f"expiry:{allowance.id}:{taken_at}{_numbered(number)}",
+        id=f"expiry:{allowance.id}:{taken_at}{numbered(number)}",
         kind=TransactionKind.EXPIRY,
         at=at,
         entries=transfer_entries(
@@ -66,67 +65,9 @@ def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Insta
     )
 
 
-def roll_over(source: Allowance, target: Allowance, amount: int, at: Instant, *, before: int = 0) -> Transaction:
-    """What is left of a period's allowance goes on into the next one's. Its holder had it before and after, a statement's
-    line comes to nothing: the memo has the amount. `before` is what of it went on already, which tells one rollover of an
-    allowance from the next.
-
-    Raises Conflict (`unit-mismatch`).
-    """
-    return Transaction(
-        id=f"rollover:{source.id}{_numbered(before)}",
-        kind=TransactionKind.ROLLOVER,
-        at=at,
-        entries=_between(source, target, amount),
-        memo=f"{quantity_text(amount, source.unit)} of {source.id} into {target.period}",
-    )
-
-
-def move_on(
-    source: Allowance, target: Allowance, amount: int, at: Instant, *, taken_at: Instant, memo: str, number: int = 0
-) -> Transaction:
-    """What is left of an allowance at its end goes on into one that ends later. `taken_at` and `number` tell one such move
-    from the next, as of `expire`."""
-    return Transaction(
-        id=f"extension:{source.id}:{taken_at}{_numbered(number)}",
-        kind=TransactionKind.TRANSFER,
-        at=at,
-        entries=_between(source, target, amount),
-        memo=memo,
-    )
-
-
-def pass_on(
-    source: Allowance, target: Allowance, amount: int, at: Instant, *, transfer_id: str, actor: str, memo: str
-) -> Transaction:
-    """A transfer or a donation: from one holder's allowance to another's of the same unit.
-
-    Raises InvalidInput: `invalid-amount`, `transfer-to-self`; Conflict: `unit-mismatch`.
-    """
-    require_amount(amount)
-    if source.id == target.id or source.holder == target.holder:
-        raise InvalidInput(
-            "it would go from its holder to the same", code=RefusalCode.TRANSFER_TO_SELF, expected="another holder"
-        )
-    return Transaction(
-        id=f"transfer:{transfer_id}",
-        kind=TransactionKind.TRANSFER,
-        at=at,
-        entries=_between(source, target, amount),
-        actor=actor,
-        memo=memo,
-    )
-
-
-def _numbered(number: int) -> str:
+def numbered(number: int) -> str:
+    """What tells the ids of several transactions of one cause apart; the first has none."""
     return f":{number}" if number else ""
-
-
-def _between(source: Allowance, target: Allowance, amount: int) -> tuple[Entry, ...]:
-    """From one allowance into another. Raises Conflict (`unit-mismatch`)."""
-    require_same_unit(source, target)
-    own, others = (available_on(each.id) for each in (source, target))
-    return transfer_entries(own, others, amount, unit=source.unit)
 
 
 def require_amount(amount: int) -> None:
@@ -137,16 +78,6 @@ def require_amount(amount: int) -> None:
             where="amount",
             code=RefusalCode.INVALID_AMOUNT,
             expected=f"a whole number from 1 to {AMOUNT_MAX - 1}",
-        )
-
-
-def require_same_unit(source: Allowance, target: Allowance) -> None:
-    """Raises Conflict (`unit-mismatch`)."""
-    if source.unit != target.unit:
-        raise Conflict(
-            f"{source.id} is in {unit_label(source.unit)}, {target.id} in {unit_label(target.unit)}",
-            code=RefusalCode.UNIT_MISMATCH,
-            expected="two allowances of one unit",
         )
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from scheduler.domain.allowances import Allowance, AllowanceSource
 from scheduler.domain.periods import Period
 from scheduler.domain.units import AllowanceId, Instant, Unit
-from scheduler.ledger.grants import roll_over, rollover_allowance_id
+from scheduler.ledger.grants import rollover_allowance_id
 from scheduler.ledger.journal import Transaction
+from scheduler.ledger.transfers import roll_over
 
 
 @dataclass(frozen=True, slots=True)

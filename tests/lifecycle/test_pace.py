@@ -14,12 +14,13 @@ from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, AttemptId, HoldId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.charging import charge
-from scheduler.ledger.grants import expire, grant, pass_on
+from scheduler.ledger.grants import expire, grant
 from scheduler.ledger.holding import hold, release
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import Transaction
 from scheduler.ledger.refunds import refund
 from scheduler.ledger.reissue import reissue
+from scheduler.ledger.transfers import transfer
 from scheduler.lifecycle.awarding.awards import Awards
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.views.reader import Views
@@ -92,7 +93,7 @@ class Model:
             return
         at, name = Instant(1), f"{what}-{self.number}"
         if what == "pass on":
-            self.post(pass_on(MINE, THEIRS, amount, at, transfer_id=name, actor="", memo=""))
+            self.post(transfer(MINE, THEIRS, amount, at, transfer_id=name, actor="", memo=""))
         elif what == "extend":
             to_later = replace(LATER, id=AllowanceId(f"later-{self.number}"), amount=amount)
             self.books.allowances.add(to_later)

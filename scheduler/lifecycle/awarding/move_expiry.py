@@ -12,7 +12,7 @@ from scheduler.domain.allowances import Allowance, AllowanceSource
 from scheduler.domain.units import MS_PER_MINUTE, AllowanceId, EngineerId, Instant, WorkloadId
 from scheduler.domain.waits import Wait, waited_ms, waits_of, within
 from scheduler.domain.workloads import Workload, WorkloadState
-from scheduler.ledger.grants import move_on
+from scheduler.ledger.transfers import extend_expiry
 from scheduler.lifecycle.writing.batch import Batch
 
 NAMED_MAX = 5
@@ -46,7 +46,7 @@ def move_expiry(batch: Batch, allowance: Allowance, available: int, at: Instant,
     if batch.books.allowances.get(target.id) is None:
         batch.add_allowance(target)
     memo = _memo(longer, waits)
-    batch.post(move_on(allowance, target, available, at, taken_at=batch.now, memo=memo, number=number))
+    batch.post(extend_expiry(allowance, target, available, at, taken_at=batch.now, memo=memo, number=number))
     return available
 
 

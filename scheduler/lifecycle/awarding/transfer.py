@@ -8,7 +8,8 @@ from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound,
 from scheduler.domain.policy import Policy, Tier
 from scheduler.domain.quantities import quantity_text
 from scheduler.domain.units import AllowanceId, EngineerId, Instant, PoolName, ProjectName, TeamName
-from scheduler.ledger.grants import pass_on, require_amount
+from scheduler.ledger.grants import require_amount
+from scheduler.ledger.transfers import transfer
 from scheduler.lifecycle.writing.batch import Batch
 
 
@@ -36,7 +37,7 @@ def pass_hours(batch: Batch, asked: Passing, transfer_id: str, actor: str) -> Al
         )
     _require_allowed(batch, source.allowance, asked.target)
     target = _target(batch, asked, source.allowance, transfer_id)
-    made = pass_on(
+    made = transfer(
         source.allowance,
         target,
         asked.amount,
@@ -84,7 +85,7 @@ def _target(batch: Batch, asked: Passing, source: Allowance, transfer_id: str) -
         into = known_allowance(batch, asked.into).allowance
         if into.holder != asked.target:
             raise NotFound(f"{asked.into} is not theirs", code=RefusalCode.UNKNOWN_ALLOWANCE)
-        if into.unit == source.unit:  # of two units `pass_on` says so
+        if into.unit == source.unit:  # of two units `transfer` says so
             _require_no_better(source, into, batch.now)
         return into
     return replace(

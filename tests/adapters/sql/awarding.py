@@ -13,7 +13,7 @@ from scheduler.domain.quantities import class_unit, money_unit
 from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.units import STANDARD_GPU, AllowanceId, GpuClassName, Instant, Unit
 from scheduler.domain.vesting import PackageKind, Vesting, VestingPart
-from scheduler.ledger.grants import pass_on, roll_over
+from scheduler.ledger.transfers import roll_over, transfer
 from scheduler.ledger.vesting import claw_back, promise, vest
 from tests.ledger.build import allowance
 
@@ -117,13 +117,13 @@ class AwardRules(RuleBasedStateMachine):
         name, at = str(self.fresh()), self.tick()
         if first == second:
             with pytest.raises(InvalidInput):
-                pass_on(source, other, amount, at, transfer_id=name, actor="e-9", memo="")
+                transfer(source, other, amount, at, transfer_id=name, actor="e-9", memo="")
             return
         if source.unit != target.unit:
             with pytest.raises(Conflict):
-                pass_on(source, other, amount, at, transfer_id=name, actor="e-9", memo="")
+                transfer(source, other, amount, at, transfer_id=name, actor="e-9", memo="")
             return
-        made = pass_on(source, other, amount, at, transfer_id=name, actor="e-9", memo="")
+        made = transfer(source, other, amount, at, transfer_id=name, actor="e-9", memo="")
         giver = self.paid[first]
         try:
             with self.store.writing() as books:
