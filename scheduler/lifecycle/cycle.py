@@ -24,7 +24,7 @@ from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.rehearse import Rehearsal, to_record
 from scheduler.lifecycle.running.act import backoff_until, next_action, note_outcome
 from scheduler.lifecycle.running.ending import postpone
-from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.running.limits import enforce_limits, limits_are_due
 from scheduler.lifecycle.running.observe import look_again, observe
 from scheduler.lifecycle.running.pacing import BREATH_SECONDS, Pace, is_pressing, rest_seconds
 from scheduler.lifecycle.running.record import record

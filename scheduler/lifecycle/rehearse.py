@@ -23,7 +23,8 @@ from scheduler.domain.workloads import Workload
 from scheduler.lifecycle.memory.observed_only import ITEMS_MAX, Found, Observed, ObservedOnly, Would
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.act import next_action
-from scheduler.lifecycle.running.keep import enforce_limits, keep_funded
+from scheduler.lifecycle.running.keep import keep_funded
+from scheduler.lifecycle.running.limits import enforce_limits
 from scheduler.lifecycle.running.observe import pod_run
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.ports import Store

@@ -11,7 +11,8 @@ from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, NodeName, PerMille, PoolName
 from scheduler.domain.workloads import AttemptState, WorkloadState
 from scheduler.ledger.journal import Account, AccountKind
-from scheduler.lifecycle.running.keep import enforce_limits, keep_funded, limits_are_due
+from scheduler.lifecycle.running.keep import keep_funded
+from scheduler.lifecycle.running.limits import enforce_limits, limits_are_due
 from scheduler.lifecycle.running.record import record
 from tests.lifecycle.build import H100, OPERATOR, ROLLING, SPOT, Company, changes, job_seen, later, pod_seen, policy
 

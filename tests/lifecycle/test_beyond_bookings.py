@@ -19,7 +19,8 @@ from scheduler.finance.reconciling.reconciliation import DifferenceKind
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.accounting.close_period import Periods
 from scheduler.lifecycle.asking.booking import BookingWish
-from scheduler.lifecycle.running.keep import CHARGE_BEHIND_MS, enforce_limits, keep_funded, limits_are_due
+from scheduler.lifecycle.running.keep import CHARGE_BEHIND_MS, keep_funded
+from scheduler.lifecycle.running.limits import enforce_limits, limits_are_due
 from scheduler.lifecycle.running.observe import look_again
 from scheduler.lifecycle.views.conservation import node_accounts
 from tests.lifecycle.build import FULL, H100, NOON, Company, changes, job_seen, later, pod_seen

@@ -24,7 +24,7 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import AttemptState, Workload, WorkloadState
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.asking.booking import BookingWish
-from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.running.limits import enforce_limits, limits_are_due
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.views.bookings import BookingView, booking_of
 from tests.lifecycle.build import H100, Company, changes, job_seen, later, pod_seen, policy

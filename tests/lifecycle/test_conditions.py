@@ -14,7 +14,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant, JobUid, PerMille, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadState
 from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms
-from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.running.limits import enforce_limits, limits_are_due
 from scheduler.lifecycle.views.reader import Views
 from tests.lifecycle.build import NOON, OPERATOR, Company, job_seen, job_spec, policy
 

@@ -14,7 +14,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, Workload, Workload
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.running.act import note_outcome
 from scheduler.lifecycle.running.ending import PATIENCE_MS, postpone
-from scheduler.lifecycle.running.keep import enforce_limits
+from scheduler.lifecycle.running.limits import enforce_limits
 from scheduler.lifecycle.running.observe import look_again, observe
 from scheduler.lifecycle.running.record import stop_attempt
 from tests.lifecycle.build import H100, Company, changes, job_seen, later, pod_seen

@@ -9,7 +9,7 @@ from scheduler.domain.cluster import Placement
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, NodeName, PoolName
 from scheduler.domain.workloads import Workload, WorkloadState
-from scheduler.lifecycle.running.keep import limits_are_due
+from scheduler.lifecycle.running.limits import limits_are_due
 from scheduler.lifecycle.running.record import record
 from tests.lifecycle.build import H100, Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.test_bookings import book, pass_time

@@ -16,7 +16,8 @@ from scheduler.domain.workloads import AttemptState, Workload
 from scheduler.ledger.grants import grant
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.awarding.expire import expire_due, next_expiry
-from scheduler.lifecycle.running.keep import enforce_limits, keep_funded, renew_slices
+from scheduler.lifecycle.running.keep import keep_funded, renew_slices
+from scheduler.lifecycle.running.limits import enforce_limits
 from tests.lifecycle.build import NOON, ROLLING, SPOT, Company, changes, job_seen, later, pod_seen
 
 SLICE = {ROLLING: 2 * 15 * MS_PER_MINUTE * 3 // 2, SPOT: 2 * 15 * MS_PER_MINUTE}

@@ -16,7 +16,8 @@ from scheduler.domain.workloads import AttemptState, Workload, WorkloadState
 from scheduler.ledger.grants import grant
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.awarding.expire import expire_due
-from scheduler.lifecycle.running.keep import enforce_limits, keep_funded
+from scheduler.lifecycle.running.keep import keep_funded
+from scheduler.lifecycle.running.limits import enforce_limits
 from scheduler.lifecycle.running.record import stop_attempt
 from tests.lifecycle.build import NOON, Company, changes, job_seen, later, pod_seen, policy
 from tests.lifecycle.test_bookings import book, pass_time

@@ -14,7 +14,7 @@ from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, Insta
 from scheduler.domain.workloads import WorkloadState
 from scheduler.finance.reconciling.reconciliation import DifferenceKind
 from scheduler.lifecycle.accounting.close_period import Periods
-from scheduler.lifecycle.running.keep import limits_are_due
+from scheduler.lifecycle.running.limits import limits_are_due
 from scheduler.lifecycle.sensing.census import Census
 from tests.lifecycle.build import NOON, Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.test_beyond_bookings import AUDITOR, BOOKED_GPUS, GPUS, booked, conserved, cycle, end_pods, owed

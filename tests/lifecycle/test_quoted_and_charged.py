@@ -30,7 +30,8 @@ from scheduler.domain.workloads import Attempt, AttemptState, Workload, Workload
 from scheduler.finance.prices.price_book import OffPeak, PriceBook, Rate, UnitPrice
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.holds import Hold
-from scheduler.lifecycle.running.keep import enforce_limits, keep_funded
+from scheduler.lifecycle.running.keep import keep_funded
+from scheduler.lifecycle.running.limits import enforce_limits
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view

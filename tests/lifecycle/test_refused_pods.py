@@ -10,7 +10,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AttemptId
 from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.lifecycle.running.ending import PATIENCE_MS
-from scheduler.lifecycle.running.keep import REFUSED_MS, enforce_limits, limits_are_due
+from scheduler.lifecycle.running.limits import REFUSED_MS, enforce_limits, limits_are_due
 from scheduler.lifecycle.running.observe import look_again
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.test_stopping import launched

@@ -9,7 +9,7 @@ from scheduler.domain.funding import FundingShare
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
 from scheduler.domain.workloads import Workload, WorkloadState
-from scheduler.lifecycle.running.keep import limits_are_due
+from scheduler.lifecycle.running.limits import limits_are_due
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, policy
 from tests.lifecycle.test_beyond_bookings import conserved, cycle, end_pods, open_spans, owed
 from tests.lifecycle.test_bookings import book, cordon, pass_time, shown, stands_on

@@ -12,7 +12,8 @@ from scheduler.domain.observations import PodPhase
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, NodeName
 from scheduler.domain.workloads import Workload, WorkloadState
-from scheduler.lifecycle.running.keep import CHARGE_BEHIND_MS, limits_are_due
+from scheduler.lifecycle.running.keep import CHARGE_BEHIND_MS
+from scheduler.lifecycle.running.limits import limits_are_due
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.test_beyond_bookings import (
     BOOKED_GPUS,

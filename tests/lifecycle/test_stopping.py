@@ -11,7 +11,7 @@ from scheduler.domain.observations import PodPhase
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, AttemptId
 from scheduler.domain.workloads import AttemptState, Workload, WorkloadState
-from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.running.limits import enforce_limits, limits_are_due
 from scheduler.lifecycle.running.record import stop_attempt
 from tests.lifecycle.build import NOON, Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.platform import JOBS, SANDBOXES, Platform
