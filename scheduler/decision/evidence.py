@@ -10,10 +10,11 @@ from scheduler.decision.placing.shape import Shape
 from scheduler.domain.brakes import Pause
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import Shortfall
+from scheduler.domain.hours import hours_at_least, hours_at_most, hours_available
 from scheduler.domain.periods import iso
 from scheduler.domain.policy import PriorityClass
 from scheduler.domain.reasons import Evidence, Reason
-from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
 from scheduler.domain.wording import lasting
 from scheduler.domain.workloads import Workload, WorkloadSpec
 
@@ -73,9 +74,9 @@ def spend_guard(over: OverGuard, reason: Reason = Reason.SPEND_GUARD) -> Ruling:
             "of": over.guard.of.value,
             "window": over.guard.window.value,
             "which": over.which.value,
-            "used_hours": hours(over.used),
-            "needed_hours": hours(over.needed),
-            "limit_hours": hours(over.limit),
+            "used_hours": hours_at_least(over.used),
+            "needed_hours": hours_at_least(over.needed),
+            "limit_hours": hours_at_least(over.limit),
         },
     )
 
@@ -184,25 +185,3 @@ def priority(ahead: WorkloadId, ahead_line: Line, line: Line) -> Ruling:
     else:
         comparison = f"both {line.spec.priority_class}, submitted earlier"
     return Ruling(Reason.PRIORITY, {"ahead": ahead, "comparison": comparison})
-
-
-def hours(standard_gpu_ms: int) -> str:
-    """Hours with one decimal, cut, so that what is short never looks enough; exact in integers."""
-    return _decimal(max(0, standard_gpu_ms) * 10 // MS_PER_HOUR)
-
-
-def hours_at_most(standard_gpu_ms: int) -> str:
-    """The same rounded up: what is needed never looks like what is there, nor like nothing."""
-    return _decimal(-(-max(0, standard_gpu_ms) * 10 // MS_PER_HOUR))
-
-
-def hours_available(available: int, needed: int) -> str:
-    """What is available of what is needed, rounded as a balance is shown, so that both are one number; cut where it would
-    look enough."""
-    tenths = (max(0, available) * 10 + MS_PER_HOUR // 2) // MS_PER_HOUR
-    looks_enough = tenths * MS_PER_HOUR >= needed * 10
-    return hours(available) if looks_enough else _decimal(tenths)
-
-
-def _decimal(tenths: int) -> str:
-    return f"{tenths // 10}.{tenths % 10}"

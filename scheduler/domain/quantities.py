@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.hours import nearest_tenths
 from scheduler.domain.money import CURRENCIES, MICRO_PER_UNIT, decimal_text
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, STANDARD_GPU, GpuClassName, Unit
 
@@ -113,7 +114,7 @@ def quantity_text(amount: int, unit: Unit) -> str:
     found = measure(unit)
     match found.kind:
         case UnitKind.STANDARD | UnitKind.GPU_CLASS:
-            tenths = (abs(amount) * 20 + MS_PER_HOUR) // (2 * MS_PER_HOUR)
+            tenths = nearest_tenths(amount)
             sign = "-" if amount < 0 and tenths else ""
             text = f"{sign}{_grouped(tenths // 10)}.{tenths % 10} h"
             return f"{text} {found.of}" if found.of else text

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from scheduler.decision.plan import Launch, Plan
 from scheduler.domain.actions import SuspendJob
+from scheduler.domain.hours import hours_text
 from scheduler.domain.observations import ClusterChanges, ObservedPod
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import (
-    MS_PER_HOUR,
     AttemptId,
     Instant,
     PerMille,
@@ -69,7 +69,7 @@ class Rehearsal:
             return
         held = sum(share.amount for share in launch.funding)
         nodes = ", ".join(node for node, _ in launch.placement.pods_by_node)
-        paid = f"holding {_hours(held)} h" if launch.is_funded else "without hours"
+        paid = f"holding {hours_text(held)} h" if launch.is_funded else "without hours"
         gpus = launch.placement.pods * workload.spec.pod.gpus
         text = f"Would have launched {gpus} × {launch.gpu_class} on {nodes}, {paid}{after}."
         yield _found(workload, text, held=held)
@@ -148,7 +148,9 @@ class Rehearsal:
         factor = terms.class_factor if terms is not None else STANDARD_FACTOR
         charged = sum(standard_total(used, weight, factor) for weight, used in by_weight.items())
         gpu_ms = by_weight.total()
-        text = f"Would have charged {_hours(charged)} h for {_hours(gpu_ms)} GPU-hours that others let it run."
+        text = (
+            f"Would have charged {hours_text(charged)} h for {hours_text(gpu_ms)} GPU-hours that others let it run."
+        )
         return _found(workload, text, charged=charged, gpu_ms=gpu_ms)
 
 
@@ -163,9 +165,3 @@ def to_record(plan: Plan) -> Plan:
 def _found(workload: Workload, text: str, *, held: int = 0, charged: int = 0, gpu_ms: int = 0) -> Found:
     spec = workload.spec
     return Found(workload.id, spec.name, workload.owner, spec.gpus, text, held, charged, gpu_ms)
-
-
-def _hours(gpu_ms: int) -> str:
-    """The nearest tenth, as the fields beside the sentence have it: a price is not cut as what is left is."""
-    tenths = (gpu_ms * 20 + MS_PER_HOUR) // (2 * MS_PER_HOUR)
-    return f"{tenths // 10}.{tenths % 10}"

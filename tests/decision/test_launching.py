@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from scheduler.decision.decide import decide
-from scheduler.decision.evidence import hours_at_most, hours_available
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, WorkloadId
 from tests.decision.builders import (
@@ -99,20 +98,6 @@ def test_what_is_needed_never_looks_like_what_is_there() -> None:
 
     (short,) = plan.verdicts
     assert short.evidence == {"needed_hours": "1.0", "available_hours": "0.9", "short_hours": "0.1"}
-    assert [hours_at_most(each) for each in (0, 1, MS_PER_HOUR // 10, MS_PER_HOUR // 10 + 1)] == [
-        "0.0",
-        "0.1",
-        "0.1",
-        "0.2",
-    ]
-
-
-def test_what_is_available_is_told_as_the_balance_beside_it_shows_it() -> None:
-    tenth = MS_PER_HOUR // 10
-    assert hours_available(274 * tenth + tenth // 2, 3840 * tenth) == "27.5", "as the balance is rounded"
-    assert hours_available(274 * tenth + tenth // 2 - 1, 3840 * tenth) == "27.4"
-    assert hours_available(10 * tenth - 1, 10 * tenth) == "0.9", "1.0 would look enough"
-    assert hours_available(-tenth, tenth) == "0.0", "an overdraft is nothing that is available"
 
 
 def test_two_launches_never_count_on_the_same_hours() -> None:

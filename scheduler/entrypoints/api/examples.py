@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from scheduler.domain.hours import hours_text
 from scheduler.domain.money import decimal_text
 from scheduler.domain.units import MS_PER_HOUR, Instant
-from scheduler.entrypoints.api.rendering import hours_text
 
 JSON = "application/json"
 _MOMENT = "2026-11-20T12:00:00Z"

@@ -17,9 +17,10 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
+from scheduler.domain.hours import hours_text
 from scheduler.domain.money import decimal_text
 from scheduler.domain.periods import iso
-from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.domain.units import Instant
 
 GPU_TIME_FIELDS = frozenset(
     {
@@ -60,13 +61,6 @@ MONEY_SUFFIX = "_micro"
 """Fields of money end so: micro-units."""
 
 Render = Callable[[Any], Any]
-
-
-def hours_text(gpu_ms: int) -> str:
-    """Hours with one decimal: the nearest tenth, halves away from zero, and no minus before a zero."""
-    tenths = (abs(gpu_ms) * 20 + MS_PER_HOUR) // (2 * MS_PER_HOUR)
-    sign = "-" if gpu_ms < 0 and tenths else ""
-    return f"{sign}{tenths // 10}.{tenths % 10}"
 
 
 def render(value: Any) -> Any:

@@ -14,7 +14,7 @@ from scheduler.adapters.prometheus.history import PromRange, read_prometheus
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.idleness import IdleAction, IdleRule
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant
+from scheduler.domain.units import GpuUuid, Instant
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.durations import parse_duration
@@ -29,7 +29,7 @@ from scheduler.entrypoints.cli.output import (
 )
 from scheduler.entrypoints.cli.packed_recordings import read_packed
 from scheduler.entrypoints.web.fault_words import FAULT_OUTCOMES
-from scheduler.entrypoints.web.formatting import DASH, duration
+from scheduler.entrypoints.web.formatting import DASH, duration, hours
 from scheduler.entrypoints.web.reclaim_words import became_of, came_back, why_left_alone
 from scheduler.metering.judge import judge_devices
 from scheduler.metering.packed import PackedRows, by_device
@@ -210,7 +210,7 @@ def conservation(
         rows.append(("all", *_account(found["total"])))
         print_table(columns, rows)
         unexplained = found["total"]["unexplained_ms"]
-        print_text(f"GPU-hours of {found['period']}; unexplained: {_hours(unexplained)}.")
+        print_text(f"GPU-hours of {found['period']}; unexplained: {hours(unexplained)}.")
 
 
 def _print_latest(
@@ -277,7 +277,7 @@ _ACCOUNT = tuple(Column(title, is_number=True) for title in _BUCKETS.values())
 
 
 def _account(each: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(_hours(each[f"{name}_ms"]) for name in _BUCKETS)
+    return tuple(hours(each[f"{name}_ms"]) for name in _BUCKETS)
 
 
 def _print_gpus(found: dict[str, Any]) -> None:
@@ -285,11 +285,7 @@ def _print_gpus(found: dict[str, Any]) -> None:
     rows = [(each["gpu_uuid"][-8:] or "not read", *_account(each)) for each in found["gpus"]]
     print_table((Column("GPU", width_max=12), *_ACCOUNT), rows)
     unexplained = sum(each["unexplained_ms"] for each in found["gpus"])
-    print_text(f"GPU-hours of {found['period']} on {found['node']}; unexplained: {_hours(unexplained)}.")
-
-
-def _hours(gpu_ms: int) -> str:
-    return f"{gpu_ms / MS_PER_HOUR:.1f}"
+    print_text(f"GPU-hours of {found['period']} on {found['node']}; unexplained: {hours(unexplained)}.")
 
 
 def _agent_row(agent: dict[str, Any]) -> tuple[str, ...]:

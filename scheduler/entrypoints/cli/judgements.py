@@ -9,7 +9,7 @@ from scheduler.domain.periods import iso
 from scheduler.domain.units import MS_PER_HOUR
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.output import Column, moment, print_table, print_text
-from scheduler.entrypoints.web.formatting import DASH, duration
+from scheduler.entrypoints.web.formatting import DASH, duration, hours
 from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import IdleEvent
 from scheduler.metering.judge import AttemptJudgement, DeviceJudgement, Judged
@@ -62,7 +62,7 @@ def print_judged(found: Judged, rule: IdleRule) -> None:
     for device in found.devices:
         _say_what_hides(device)
     _say_what_is_never_idle(found.devices, rule.thresholds.baseline_milliwatts_max)
-    print_text(f"Under the rule {rule.name}, {total_ms / MS_PER_HOUR:.1f} GPU-hours would have come back.")
+    print_text(f"Under the rule {rule.name}, {hours(total_ms)} GPU-hours would have come back.")
 
 
 def _say_what_hides(device: DeviceJudgement) -> None:
@@ -159,5 +159,5 @@ def _row(name: str, spells: Sequence[Spell], attempt: AttemptJudgement | None) -
         name,
         *(duration(ms[state]) if ms[state] else DASH for state in IdleState),
         moment(iso(stopped[0].at)) if stopped else DASH,
-        DASH if attempt is None else f"{attempt.returned_gpu_ms / MS_PER_HOUR:.1f} h",
+        DASH if attempt is None else f"{hours(attempt.returned_gpu_ms)} h",
     )

@@ -7,6 +7,7 @@ import re
 
 from markupsafe import Markup, escape
 
+from scheduler.domain.hours import nearest_tenths
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 from scheduler.domain.wording import THIN_SPACE, agreeing
 
@@ -26,7 +27,7 @@ def grouped(number: int) -> str:
 
 def hours(amount_ms: int) -> str:
     """(Standard) GPU-milliseconds as hours with one decimal, rounded half away from zero."""
-    tenths = (abs(amount_ms) * 10 + MS_PER_HOUR // 2) // MS_PER_HOUR
+    tenths = nearest_tenths(amount_ms)
     text = f"{grouped(tenths // 10)}.{tenths % 10}"
     return MINUS + text if amount_ms < 0 and tenths else text
 

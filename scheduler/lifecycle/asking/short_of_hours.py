@@ -1,8 +1,8 @@
 """Short of hours: the refusal of a wish that costs more than the allowances that may pay for it have."""
 
-from scheduler.decision.evidence import hours_at_most, hours_available
 from scheduler.domain.errors import Exhausted, RefusalCode
 from scheduler.domain.funding import Shortfall
+from scheduler.domain.hours import hours_at_most, hours_available
 
 
 def short_of_hours(wish: str, short: Shortfall, *, remedy: str, sees_pay: bool) -> Exhausted:

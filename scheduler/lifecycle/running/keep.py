@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from scheduler.domain.brakes import Brake, stopped_recently
+from scheduler.domain.hours import hours_at_most
 from scheduler.domain.policy import AtExhaustion, Policy, PriorityClass
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
@@ -85,7 +86,7 @@ def _warn(batch: Batch, attempt: Attempt, priority_class: PriorityClass) -> None
     left = left_of_holds(batch, attempt, batch.now)
     goes_on = priority_class.at_exhaustion is AtExhaustion.UNFUNDED
     evidence: dict[str, int | str] = {
-        "needed_hours": _hours(slice_cost(attempt, priority_class.slice_ms)),
+        "needed_hours": f"{hours_at_most(slice_cost(attempt, priority_class.slice_ms))} h",
         "minutes": left // max(1, a_minute),
         "then": "goes on unfunded, and is the first to be preempted" if goes_on else "is stopped, and queued again",
     }
@@ -110,10 +111,6 @@ def _exhaust(batch: Batch, attempt: Attempt, priority_class: PriorityClass, poli
     if is_braked or (limit is not None and stopped + attempt.gpus > limit):
         return 0
     needed = slice_cost(attempt, priority_class.slice_ms)
-    stop_attempt(batch, attempt, Reason.ALLOWANCE_EXHAUSTED, {"needed_hours": _hours(needed)})
+    stop_attempt(batch, attempt, Reason.ALLOWANCE_EXHAUSTED, {"needed_hours": f"{hours_at_most(needed)} h"})
     batch.count_stop(Brake.RECLAIM, attempt.gpus)
     return 1
-
-
-def _hours(ms: int) -> str:
-    return f"{ms / MS_PER_HOUR:.1f} h"

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from dataclasses import replace
 
+from scheduler.domain.hours import hours_text
 from scheduler.domain.reasons import Reason
 from scheduler.domain.sheltering import day_of, is_within_cap, shelter_of
-from scheduler.domain.units import MS_PER_HOUR, EngineerId
+from scheduler.domain.units import EngineerId
 from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.writing.batch import Batch
 
@@ -32,7 +33,7 @@ class Sheltering:
         batch.say(
             attempt.workload_id,
             Reason.UNSHELTERED,
-            {"given_hours": _hours(given), "needed_hours": _hours(needed), "limit_hours": _hours(cap)},
+            {"given_hours": hours_text(given), "needed_hours": hours_text(needed), "limit_hours": hours_text(cap)},
         )
         return replace(attempt, minimum_runtime_ms=0)
 
@@ -46,7 +47,3 @@ class Sheltering:
             if attempt.launched_at >= today:
                 given[attempt.owner] += shelter_of(attempt, policy)
         return given
-
-
-def _hours(gpu_ms: int) -> str:
-    return f"{gpu_ms / MS_PER_HOUR:.1f}"

@@ -7,12 +7,10 @@ from typing import Any, get_type_hints
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind
 from scheduler.domain.units import AllowanceId, GpuClassName, Instant
-from scheduler.entrypoints.api.rendering import GPU_TIME_FIELDS, dumps, hours_text, render
+from scheduler.entrypoints.api.rendering import GPU_TIME_FIELDS, dumps, render
 from scheduler.entrypoints.api.schema import schema_of
 from scheduler.lifecycle.views import shapes
 
@@ -133,21 +131,6 @@ def test_the_schema_of_a_view_names_every_field_that_rendering_makes(shape: type
         is_gpu_time = field.name in GPU_TIME_FIELDS and hints[field.name] is int
         stem = field.name.removesuffix("_ms")
         assert (f"{stem}_ms" if is_gpu_time else field.name) in schema["properties"]
-
-
-@pytest.mark.parametrize(
-    ("gpu_ms", "text"),
-    [(0, "0.0"), (180_000, "0.1"), (179_999, "0.0"), (-179_999, "0.0"), (-180_000, "-0.1"), (3_600_000, "1.0")],
-)
-def test_hours_are_the_nearest_tenth(gpu_ms: int, text: str) -> None:
-    assert hours_text(gpu_ms) == text
-
-
-@given(st.integers(min_value=-(2**62), max_value=2**62))
-def test_hours_are_never_further_off_than_half_a_tenth(gpu_ms: int) -> None:
-    whole, tenth = hours_text(gpu_ms).lstrip("-").split(".")
-    shown = (int(whole) * 10 + int(tenth)) * 360_000
-    assert abs(shown - abs(gpu_ms)) <= 180_000
 
 
 def test_a_value_without_a_rule_is_refused_and_not_guessed_at() -> None:

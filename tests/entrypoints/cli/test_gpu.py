@@ -187,7 +187,7 @@ def test_people_read_a_table(tmp_path: Path) -> None:
     file = recording(tmp_path, minutes((20, "90", "600"), (130, "0", "70")))
     command = ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY)]
     result = CliRunner().invoke(app, command)
-    assert "Under the rule sandboxes, 1.1 GPU-hours would have come back." in result.output
+    assert "Under the rule sandboxes, 1.2 GPU-hours would have come back." in result.output
     assert all(len(line) <= 80 for line in result.output.splitlines())
 
 
