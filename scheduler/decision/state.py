@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
 
+from scheduler.decision.absorbing import absorb
 from scheduler.decision.forecast import forecast
 from scheduler.decision.foreseeing.foreseen import Assumed, Forecast
 from scheduler.decision.index import Index
@@ -77,7 +78,7 @@ class State:
         if changes.policy is not None or changes.prices is not None:
             self._take_terms(changes.policy, changes.prices, now)
         index = self.index
-        index.absorb(changes, now)
+        absorb(index, changes, now)
         for workload_id, workload in changes.queued.items():
             if workload is None:
                 self.teller.forget(workload_id)
@@ -93,7 +94,7 @@ class State:
         prices = prices if prices is not None else known.prices
         if policy != known.policy or prices != known.prices:
             self._index = Index(policy, prices)
-            self._index.absorb(known.as_changes(), now)
+            absorb(self._index, known.as_changes(), now)
 
     def queue(self, *, limit: int = 100) -> list[WorkloadId]:
         """The first that stand in line, of all pools: by priority, standing, age and id alike."""

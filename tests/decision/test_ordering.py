@@ -78,7 +78,7 @@ def test_use_fades_with_the_half_life_and_balances_do_not() -> None:
     assert state.queue() == ["of light", "of heavy"]
     step(state, Changes(), later)
     assert state.queue() == ["of heavy", "of light"]
-    assert state.index.balances == world.balances
+    assert state.index.hours.balances == world.balances
 
 
 def test_the_use_of_a_large_cluster_that_idles_costs_little() -> None:

@@ -19,7 +19,7 @@ class Hours:
     """Balances by holder. What a cycle books is kept apart (`book`) until `forget`: the journal knows nothing of it."""
 
     def __init__(self) -> None:
-        self._balances: dict[AllowanceId, AllowanceBalance] = {}
+        self.balances: dict[AllowanceId, AllowanceBalance] = {}
         self._by_holder: dict[Holder, dict[AllowanceId, AllowanceBalance]] = {}
         self._booked: dict[AllowanceId, int] = {}
         self._left: dict[AllowanceId, AllowanceBalance] = {}
@@ -28,13 +28,13 @@ class Hours:
     def set(self, allowance_id: AllowanceId, balance: AllowanceBalance | None) -> set[Holder]:
         """Take a balance, or its end. Returns the holders whose work this concerns."""
         touched: set[Holder] = set()
-        old = self._balances.pop(allowance_id, None)
+        old = self.balances.pop(allowance_id, None)
         if old is not None:
             touched.add(old.allowance.holder)
             del self._by_holder[old.allowance.holder][allowance_id]
         if balance is not None:
             touched.add(balance.allowance.holder)
-            self._balances[allowance_id] = balance
+            self.balances[allowance_id] = balance
             self._by_holder.setdefault(balance.allowance.holder, {})[allowance_id] = balance
         return touched
 
