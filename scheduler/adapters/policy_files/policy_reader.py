@@ -1,6 +1,7 @@
 """A policy file's keys as the domain's policy: names typed, amounts in the domain's units."""
 
 import hashlib
+from functools import partial
 
 from scheduler.adapters.policy_files import allowance_keys, award_keys, order_keys, stop_keys
 from scheduler.adapters.policy_files import policy_keys as keys
@@ -82,17 +83,8 @@ def check_policy(source: bytes | str, name: str) -> tuple[Policy | None, tuple[P
 
 
 def _policy(record: Record, name: str, digest: str) -> Policy:
-    default_class = record.find(keys.DEFAULT_PRIORITY_CLASS)
-    limits = record.find(keys.LIMITS_OF_ALL)
-    looking_back = record.find(keys.LOOKING_BACK)
-    booked_ahead, moved = record.find(keys.BOOKED_AHEAD), record.find(keys.MOVED)
-    sandbox = record.find(keys.SANDBOX_TERMS)
     rates = record.find(keys.RATES)
     images = record.value(keys.IMAGES)
-    kept = record.find(keys.KEPT)
-    misused = record.find(keys.MISUSE_OF)
-    approved, covered = record.find(keys.APPROVED), record.find(keys.COVERED)
-    burnt = record.find(BURN_TOLD)
     return Policy(
         name=name,
         hash=digest,
@@ -105,27 +97,27 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         cohorts={CohortName(n): cohort(n, r) for n, r in record.value(COHORTS).items()},
         projects={ProjectName(n): _project(n, r) for n, r in record.value(keys.PROJECTS).items()},
         project_hours=record.value(allowance_keys.PROJECT_HOURS) * MS_PER_HOUR,
-        fair_share=FairShare() if looking_back is None else order_keys.fair_share(looking_back),
-        bookings=BookingTerms() if booked_ahead is None else booking_terms(booked_ahead),
-        consolidation=ConsolidationTerms() if moved is None else consolidation_terms(moved),
-        limits=Limits() if limits is None else _limits(limits),
-        sandbox=SandboxTerms(images=images) if sandbox is None else _sandbox(sandbox, images),
+        fair_share=record.made(keys.LOOKING_BACK, order_keys.fair_share, FairShare()),
+        bookings=record.made(keys.BOOKED_AHEAD, booking_terms, BookingTerms()),
+        consolidation=record.made(keys.MOVED, consolidation_terms, ConsolidationTerms()),
+        limits=record.made(keys.LIMITS_OF_ALL, _limits, Limits()),
+        sandbox=record.made(keys.SANDBOX_TERMS, partial(_sandbox, images=images), SandboxTerms(images=images)),
         images=images,
         period=record.value(keys.PERIOD),
         time_zone=record.value(keys.TIME_ZONE),
-        default_priority_class=None if default_class is None else PriorityClassName(default_class),
+        default_priority_class=record.made(keys.DEFAULT_PRIORITY_CLASS, PriorityClassName, None),
         preempt_rate=_rate(rates.find(stop_keys.PREEMPT_RATE) if rates else None, Policy.preempt_rate),
         exhaustion_rate=_rate(rates.find(stop_keys.EXHAUSTION_RATE) if rates else None, Policy.exhaustion_rate),
         idle_rate=_rate(rates.find(stop_keys.IDLE_RATE) if rates else None, Policy.idle_rate),
         idle_rules=tuple(idle_rule(n, r) for n, r in record.value(keys.IDLE_RULES).items()),
         spend_guards=tuple(spend_guard(n, r) for n, r in record.value(keys.SPEND_GUARDS).items()),
-        burn=BurnTerms() if burnt is None else burn_terms(burnt),
+        burn=record.made(BURN_TOLD, burn_terms, BurnTerms()),
         retry_rules=tuple(retry_rule(n, r) for n, r in record.value(keys.RETRY_RULES).items()),
         topology=topology_levels(record.value(LEVELS)),
-        retention=Retention() if kept is None else retention(kept),
-        misuse=MisuseTerms() if misused is None else misuse(misused),
-        approvals=ApprovalRules() if approved is None else approvals(approved),
-        coverage=CoverageRule() if covered is None else coverage(covered),
+        retention=record.made(keys.KEPT, retention, Retention()),
+        misuse=record.made(keys.MISUSE_OF, misuse, MisuseTerms()),
+        approvals=record.made(keys.APPROVED, approvals, ApprovalRules()),
+        coverage=record.made(keys.COVERED, coverage, CoverageRule()),
     )
 
 
@@ -140,7 +132,6 @@ def _gpu_class(name: str, record: Record) -> GpuClass:
 
 
 def _priority_class(name: str, record: Record) -> PriorityClass:
-    starts, kinds = record.find(keys.STARTS), record.find(keys.CLASS_KINDS)
     return PriorityClass(
         name=PriorityClassName(name),
         value=record.value(keys.VALUE),
@@ -154,8 +145,8 @@ def _priority_class(name: str, record: Record) -> PriorityClass:
         may_start_unfunded=record.value(keys.MAY_START_UNFUNDED),
         grace_seconds_max=record.value(keys.GRACE_MAX),
         refund_cap_ms=record.value(keys.REFUND_CAP) * MS_PER_MINUTE,
-        off_peak=None if starts is None else off_peak(starts),
-        kinds=None if kinds is None else frozenset(kinds),
+        off_peak=record.made(keys.STARTS, off_peak, None),
+        kinds=record.made(keys.CLASS_KINDS, frozenset, None),
     )
 
 
@@ -165,16 +156,15 @@ def _minimum_runtime_ms(record: Record) -> int:
 
 
 def _tier(name: str, record: Record) -> Tier:
-    gpu_classes = record.find(keys.TIER_GPU_CLASSES)
-    priority_classes = record.find(keys.TIER_PRIORITY_CLASSES)
-    hours_max = record.find(keys.TIER_TIME_LIMIT)
     return Tier(
         name=TierName(name),
         allowance=record.value(keys.ALLOWANCE) * MS_PER_HOUR,
-        gpu_classes=None if gpu_classes is None else frozenset(map(GpuClassName, gpu_classes)),
-        priority_classes=None if priority_classes is None else frozenset(map(PriorityClassName, priority_classes)),
+        gpu_classes=record.made(keys.TIER_GPU_CLASSES, lambda names: frozenset(map(GpuClassName, names)), None),
+        priority_classes=record.made(
+            keys.TIER_PRIORITY_CLASSES, lambda names: frozenset(map(PriorityClassName, names)), None
+        ),
         gpus_max=record.find(keys.TIER_GPUS_MAX),
-        time_limit_max_ms=None if hours_max is None else hours_max * MS_PER_HOUR,
+        time_limit_max_ms=record.made(keys.TIER_TIME_LIMIT, _hours, None),
         overdraft=record.value(keys.OVERDRAFT) * MS_PER_HOUR,
         rollover=award_keys.rollover(record),
         may_transfer=record.value(award_keys.MAY_TRANSFER),
@@ -184,12 +174,11 @@ def _tier(name: str, record: Record) -> Tier:
 
 
 def _pool(name: str, record: Record) -> Pool:
-    cohort = record.find(keys.COHORT_OF_POOL)
     return Pool(
         name=PoolName(name),
         teams=tuple(map(TeamName, record.value(keys.TEAMS))),
         quotas={GpuClassName(n): _quota(n, r) for n, r in record.value(keys.QUOTAS).items()},
-        cohort=None if cohort is None else CohortName(cohort),
+        cohort=record.made(keys.COHORT_OF_POOL, CohortName, None),
         order=record.value(order_keys.ORDER),
         ageing_ms=record.value(order_keys.AGEING) * MS_PER_HOUR,
         ageing_per_engineer=record.value(order_keys.AGEING_PER_ENGINEER),
@@ -220,8 +209,6 @@ def _project(name: str, record: Record) -> Project:
 
 
 def _limits(record: Record) -> Limits:
-    runtime_max = record.find(keys.RUNTIME_MAX)
-    confirm, protected = record.find(keys.CONFIRM_WEEKEND), record.find(keys.PROTECTED)
     return Limits(
         gpus_per_engineer=record.find(keys.GPUS_PER_ENGINEER),
         gpus_per_team=record.find(keys.GPUS_PER_TEAM),
@@ -230,10 +217,15 @@ def _limits(record: Record) -> Limits:
         start_timeout_ms=record.value(keys.START_TIMEOUT) * MS_PER_MINUTE,
         queued_per_engineer=record.value(keys.QUEUED_PER_ENGINEER),
         unfunded_gpus_per_engineer=record.value(keys.UNFUNDED_GPUS),
-        runtime_max_ms=None if runtime_max is None else runtime_max * MS_PER_HOUR,
-        protected_per_day=None if protected is None else protected * MS_PER_HOUR,
-        confirm_weekend=None if confirm is None else PerMille(confirm),
+        runtime_max_ms=record.made(keys.RUNTIME_MAX, _hours, None),
+        protected_per_day=record.made(keys.PROTECTED, _hours, None),
+        confirm_weekend=record.made(keys.CONFIRM_WEEKEND, PerMille, None),
     )
+
+
+def _hours(number: int) -> int:
+    """In milliseconds."""
+    return number * MS_PER_HOUR
 
 
 def _sandbox(record: Record, images: tuple[str, ...]) -> SandboxTerms:

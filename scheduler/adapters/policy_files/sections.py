@@ -1,5 +1,6 @@
 """Sections: mappings with a closed list of keys, each with its kind, default and meaning."""
 
+from collections.abc import Callable
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
@@ -9,6 +10,8 @@ from scheduler.adapters.policy_files.kinds import Kind, Reading, did_you_mean, n
 from scheduler.adapters.policy_files.problems import Mark
 
 T_co = TypeVar("T_co", covariant=True)
+_Made = TypeVar("_Made")
+_Else = TypeVar("_Else")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +48,11 @@ class Record:
         if value is None:
             raise LookupError(f"{self.path}.{field.key} is neither given nor has a default")
         return value
+
+    def made(self, field: Field[T_co], make: Callable[[T_co], _Made], otherwise: _Else) -> _Made | _Else:
+        """What `make` makes of the value given, or of the default; `otherwise` where there is neither."""
+        value = self.find(field)
+        return otherwise if value is None else make(value)
 
     def gives(self, field: Field[T_co]) -> bool:
         return field.key in self.marks
