@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
@@ -218,6 +219,7 @@ class _Detail:
 
     def line(self, line: LedgerLine) -> StatementLine:
         attempt = self._attempt(line.attempt_id)
+        ran = _ran(attempt, line.at)
         title = self._titles.get(attempt.workload_id) if attempt is not None else None
         name = title.name if title is not None else ""
         key = (line.kind, line.key, STANDARD_GPU)
@@ -234,17 +236,17 @@ class _Detail:
             kind=line.kind.value,
             text=self._said(line, attempt, name),
             attempt_id=line.attempt_id or "",
-            workload_id=attempt.workload_id if attempt is not None else "",
+            workload_id=ran.workload_id,
             workload_name=name,
-            gpu_class=attempt.gpu_class if attempt is not None else "",
-            gpus=pods_at(attempt, line.at) * attempt.pod.gpus if attempt is not None else 0,
+            gpu_class=ran.gpu_class,
+            gpus=ran.gpus,
             gpu_ms=line.gpu_ms,
-            weight=attempt.weight if attempt is not None else 0,
-            class_factor=attempt.class_factor if attempt is not None else 0,
+            weight=ran.weight,
+            class_factor=ran.class_factor,
             amount=line.amount,
-            used_by=attempt.owner if attempt is not None else "",
+            used_by=ran.owner,
             project=(title.project or "") if title is not None else "",
-            pool=attempt.pool if attempt is not None else "",
+            pool=ran.pool,
             overrun=line.overrun,
             unfunded=line.unfunded,
             prices=_prices(worth),
@@ -256,7 +258,7 @@ class _Detail:
             efficiency_measure=found.measure.value if found is not None else "",
             idle_permille=found.idle_permille if found is not None else None,
             memory_bytes_max=found.memory_bytes_max if found is not None else None,
-            team=attempt.team if attempt is not None else "",
+            team=ran.team,
             holder=self._owners.holder(line),
             who=self._owners.who(line, attempt),
         )
@@ -264,6 +266,7 @@ class _Detail:
     def of_unit(self, line: LedgerLine, unit: Unit) -> UnitLine:
         """A line in another unit than standard time, with the attempt that drew on it."""
         attempt = self._attempt(line.attempt_id)
+        ran = _ran(attempt, line.at)
         title = self._titles.get(attempt.workload_id) if attempt is not None else None
         worth = self._valuation.lines.get((line.kind, line.key, unit)) if self._valuation.is_known else None
         quantity = line.amount or line.promised
@@ -275,9 +278,9 @@ class _Detail:
             quantity=quantity,
             shown=quantity_text(quantity, unit),
             attempt_id=line.attempt_id or "",
-            workload_id=attempt.workload_id if attempt is not None else "",
-            gpus=pods_at(attempt, line.at) * attempt.pod.gpus if attempt is not None else 0,
-            gpu_class=attempt.gpu_class if attempt is not None else "",
+            workload_id=ran.workload_id,
+            gpus=ran.gpus,
+            gpu_class=ran.gpu_class,
             gpu_ms=line.gpu_ms,
             cost_micro=Micro(worth.micro) if worth is not None else None,
             per_million_micro=worth.per_million if worth is not None else None,
@@ -323,6 +326,36 @@ class _Detail:
             shown=quantity_text(back.amount, back.unit),
             hours_back_ms=back.amount if back.unit == STANDARD_GPU else 0,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What a line says of the attempt behind it: nothing, where there is none."""
+
+    workload_id: str = ""
+    owner: str = ""
+    team: str = ""
+    pool: str = ""
+    gpu_class: str = ""
+    gpus: int = 0
+    weight: int = 0
+    class_factor: int = 0
+
+
+def _ran(attempt: Attempt | None, at: Instant) -> _Ran:
+    """With the GPUs that it had at that instant."""
+    if attempt is None:
+        return _Ran()
+    return _Ran(
+        attempt.workload_id,
+        attempt.owner,
+        attempt.team,
+        attempt.pool,
+        attempt.gpu_class,
+        pods_at(attempt, at) * attempt.pod.gpus,
+        attempt.weight,
+        attempt.class_factor,
+    )
 
 
 _VALUED = {TransactionKind.CHARGE, TransactionKind.REFUND, TransactionKind.CORRECTION}
