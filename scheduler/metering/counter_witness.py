@@ -97,39 +97,42 @@ def witness(
         untold.difference_update(span for stretch in stretches for span in stretch.spans)
     if not stretches:
         return CounterWitness(tuple(sorted(untold)), is_believed=bool(spans))
-    length_ms = median(span.length_ms for span in spans)
-    drifting = _Noise(median(_sigma([each.milliwatts for each in one.spans]) for one in stretches), length_ms)
-    noise = _Noise(median(_sigma(one.excesses) for one in stretches), length_ms)
+    rest = _Rest.of(stretches, median(span.length_ms for span in spans))
     used = [span for span in spans if not any(is_quiet[span.first : span.last]) and _is_found(span, is_active)]
-    lowest = min(stretch.level for stretch in stretches)
-    found: set[CounterSpan] = set()
-    for stretch in stretches:
-        least = use_microjoules(stretch.level, thresholds)
-        found.update(_long_bumps(stretch, least, drifting))
-        found.update(_short_bumps(stretch, least, noise))
-        unlike = max(least, LEVEL_SIGMAS * drifting.microjoules(int(length_ms)) / sqrt(len(stretch.spans)))
-        if (stretch.level - lowest) * length_ms > unlike and _is_alike(stretch, used, least, drifting):
-            found.update(stretch.spans)
-    found.update(_short_of_rest(spans, lowest, thresholds, drifting))
-    found |= untold
+    found = {*_bumps(rest, used, thresholds), *_short_of_rest(spans, rest, thresholds), *untold}
     found.update(span for span in spans if _is_partly_quiet(span, is_quiet))
     quiet = [span for span in spans if all(is_quiet[span.first : span.last])]
     for ordered in (quiet, quiet[::-1]):
-        found.update(list(_ends_of_bumps(ordered, found, thresholds, noise)))
+        found.update(list(_ends_of_bumps(ordered, found, thresholds, rest.noise)))
     usual = median(stretch.level for stretch in stretches)
     least = use_microjoules(usual, thresholds)
-    hidden = noise.microjoules(int(length_ms))
-    is_clear = CLEAR_SIGMAS * hidden <= least
-    if not is_clear and NEIGHBOUR_SIGMAS * hidden <= BLURRED_USES * least:
-        uses = list(_uses(spans, found, is_quiet, usual))
-        large = sum(use >= LARGE * CLEAR_SIGMAS * hidden for use in uses)
-        small = sum(use > CLEAR_SIGMAS * hidden for use in uses) - large
-        is_clear = large >= USES_MIN and small * SMALL_SHARE <= large
-    seen = sum(
-        _excess(span, usual) > max(least, NOISE_SIGMAS * drifting.microjoules(span.length_ms)) for span in used
-    )
-    use = max(least, CLEAR_SIGMAS * hidden)
+    seen = sum(_stands_out(span, usual, least, rest.drifting) for span in used)
+    is_clear = _is_clear(_uses(spans, found, is_quiet, usual), least, rest.hidden)
+    use = max(least, CLEAR_SIGMAS * rest.hidden)
     return CounterWitness(tuple(sorted(found)), is_clear and seen * 2 >= len(used), int(use // 1_000))
+
+
+def _bumps(rest: "_Rest", used: Sequence[CounterSpan], thresholds: IdleThresholds) -> Iterator[CounterSpan]:
+    """Work that no reading found: single spans that stand out of their rest, and whole rests that are work themselves."""
+    for stretch in rest.stretches:
+        least = use_microjoules(stretch.level, thresholds)
+        yield from _long_bumps(stretch, least, rest.drifting)
+        yield from _short_bumps(stretch, least, rest.noise)
+        unlike = max(least, LEVEL_SIGMAS * rest.drifting.microjoules(int(rest.length_ms)) / sqrt(len(stretch.spans)))
+        if (stretch.level - rest.lowest) * rest.length_ms > unlike and _is_alike(stretch, used, least, rest.drifting):
+            yield from stretch.spans
+
+
+def _is_clear(uses: Iterable[float], least: int, hidden: float) -> bool:
+    """Whether no use could hide in so much noise, or hardly any, by those that were found (all in microjoules)."""
+    if CLEAR_SIGMAS * hidden <= least:
+        return True
+    if NEIGHBOUR_SIGMAS * hidden > BLURRED_USES * least:
+        return False
+    found = list(uses)
+    large = sum(use >= LARGE * CLEAR_SIGMAS * hidden for use in found)
+    small = sum(use > CLEAR_SIGMAS * hidden for use in found) - large
+    return large >= USES_MIN and small * SMALL_SHARE <= large
 
 
 def use_microjoules(level_milliwatts: float, thresholds: IdleThresholds) -> int:
@@ -178,10 +181,38 @@ class _Noise(NamedTuple):
         return self.milliwatts * sqrt(self.length_ms * length_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """The rests of a device: how much it draws in them, and how much of that is noise.
+
+    `length_ms` is that of its usual span. `drifting` is the noise of power against the half hour, `noise` that against
+    the neighbours.
+    """
+
+    stretches: Sequence[_Stretch]
+    length_ms: float
+    lowest: float
+    """Milliwatts of the rest that draws least."""
+    drifting: _Noise
+    noise: _Noise
+
+    @classmethod
+    def of(cls, stretches: Sequence[_Stretch], length_ms: float) -> "_Rest":
+        drifting = median(_sigma([span.milliwatts for span in each.spans]) for each in stretches)
+        noise = median(_sigma(each.excesses) for each in stretches)
+        lowest = min(each.level for each in stretches)
+        return cls(stretches, length_ms, lowest, _Noise(drifting, length_ms), _Noise(noise, length_ms))
+
+    @property
+    def hidden(self) -> float:
+        """Microjoules of noise in a usual span."""
+        return self.noise.microjoules(int(self.length_ms))
+
+
 def _long_bumps(stretch: _Stretch, least: int, noise: _Noise) -> Iterator[CounterSpan]:
     """Against the half hour: work that goes on for minutes."""
     for span in stretch.spans:
-        if _excess(span, stretch.level) > max(least, NOISE_SIGMAS * noise.microjoules(span.length_ms)):
+        if _stands_out(span, stretch.level, least, noise):
             yield span
 
 
@@ -226,9 +257,7 @@ def _is_alike(stretch: _Stretch, used: Sequence[CounterSpan], least: int, noise:
     before = bisect_left(used, stretch.spans[0].first, key=_first)
     after = bisect_left(used, stretch.spans[-1].last, key=_first)
     near = [*used[max(0, before - NEIGHBOURS) : before], *used[after : after + NEIGHBOURS]]
-    seen = sum(
-        _excess(span, stretch.level) > max(least, NOISE_SIGMAS * noise.microjoules(span.length_ms)) for span in near
-    )
+    seen = sum(_stands_out(span, stretch.level, least, noise) for span in near)
     return bool(near) and seen * ALIKE_SHARE < len(near)
 
 
@@ -246,14 +275,17 @@ def _first(span: CounterSpan) -> int:
     return span.first
 
 
-def _short_of_rest(
-    spans: Iterable[CounterSpan], lowest: float, thresholds: IdleThresholds, noise: _Noise
-) -> Iterator[CounterSpan]:
+def _short_of_rest(spans: Iterable[CounterSpan], rest: _Rest, thresholds: IdleThresholds) -> Iterator[CounterSpan]:
     """What took less than rest ever does was shorter than its stamps say, as where the clock was set: a use may hide."""
     for span in spans:
-        least = max(use_microjoules(lowest, thresholds), NOISE_SIGMAS * noise.microjoules(span.length_ms))
-        if -_excess(span, lowest) > least:
+        least = use_microjoules(rest.lowest, thresholds)
+        if -_excess(span, rest.lowest) > max(least, NOISE_SIGMAS * rest.drifting.microjoules(span.length_ms)):
             yield span
+
+
+def _stands_out(span: CounterSpan, level: float, least: int, noise: _Noise) -> bool:
+    """Whether it took more than rest at that level by a use, and by more than noise does."""
+    return _excess(span, level) > max(least, NOISE_SIGMAS * noise.microjoules(span.length_ms))
 
 
 def _excess(span: CounterSpan, level: float) -> float:
