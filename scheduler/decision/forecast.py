@@ -20,7 +20,7 @@ from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow
 from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.ordering.queue import Lane, Line, OrderKey, Ruling, is_held_back
-from scheduler.decision.placing.booked import Booked
+from scheduler.decision.placing.planned import Planned
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import find_victims
 from scheduler.decision.walking.inside import Inside
@@ -203,7 +203,7 @@ def _by_stopping(
         delay_over_at = alike.stops_others_from(line, waits_since)
     at = max(index.now, delay_over_at)
     said = evidence.preemption_delay(line.spec, lane.key.gpu_classes, at) if at > index.now else None
-    victims = find_victims(outlook, walk.starts.backfill, Booked(), lane, line, waits_since)
+    victims = find_victims(outlook, walk.starts.backfill, Planned(), lane, line, waits_since)
     if victims is None:
         if said is None or found is not None or _behind(index, lane, line) is not None:
             return None

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 
 from scheduler.decision.decide import decide
-from scheduler.decision.placing.booked import Booked
+from scheduler.decision.placing.planned import Planned
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import find_victims
 from scheduler.decision.snapshot import Snapshot
@@ -40,7 +40,7 @@ def test_who_has_no_hope_would_find_nobody(world: Snapshot) -> None:
         outlook.expect([lane])
         if not outlook.is_hopeful(lane, lane.priority):
             place, line = min(lane.lines, key=lambda entry: entry[0])
-            assert find_victims(outlook, Walk(index).starts.backfill, Booked(), lane, line, place[2]) is None
+            assert find_victims(outlook, Walk(index).starts.backfill, Planned(), lane, line, place[2]) is None
 
 
 def test_who_lacks_more_quota_than_everybody_could_give_back_holds_up_nobody_of_its_pool() -> None:

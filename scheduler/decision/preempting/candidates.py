@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from scheduler.decision.ordering.ageing import was_old
 from scheduler.decision.ordering.queue import Line
-from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.ends import could_start_after
+from scheduler.decision.placing.planned import Planned
 from scheduler.decision.placing.running import Bucket, given_back
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.rules import Rule
@@ -40,7 +40,7 @@ class Candidates:
     it is asked for."""
 
     outlook: Outlook
-    booked: Booked
+    planned: Planned
     line: Line
     waits_since: Instant
     gpu_class: GpuClassName
@@ -93,11 +93,11 @@ class Candidates:
         """Those of a bucket's `attempts` that may fall, without what this cycle takes of them for others."""
         now = self.outlook.index.now
         for attempt in attempts:
-            if attempt.id in self.booked.victims or not could_start_after(attempt, self.line.spec, now):
+            if attempt.id in self.planned.victims or not could_start_after(attempt, self.line.spec, now):
                 continue
             if rule is Rule.WITHIN_POOL and not self._is_fair_game(bucket, attempt):
                 continue
-            left = self.booked.left_of(attempt)
+            left = self.planned.left_of(attempt)
             if not is_shrinking:
                 yield Candidate(left, rule, bucket.priority)
             elif left.surplus:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from scheduler.decision.keeping.backfill import Backfill
 from scheduler.decision.ordering.queue import Lane, Line
-from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.ends import kept_until
+from scheduler.decision.placing.planned import Planned
 from scheduler.decision.placing.running import Bucket
 from scheduler.decision.preempting.candidates import Candidates
 from scheduler.decision.preempting.found import Found
@@ -20,7 +20,7 @@ from scheduler.domain.units import GpuClassName, Instant
 
 
 def find_victims(
-    outlook: Outlook, backfill: Backfill, booked: Booked, lane: Lane, line: Line, waits_since: Instant
+    outlook: Outlook, backfill: Backfill, planned: Planned, lane: Lane, line: Line, waits_since: Instant
 ) -> Found | None:
     """Whom to preempt for one workload of the line, or None where nobody may be or nobody needs to be.
 
@@ -33,7 +33,7 @@ def find_victims(
     best: Found | None = None
     passing_over: list[Search] = []
     for gpu_class in lane.key.gpu_classes:
-        for way, candidates in _ways(outlook, booked, lane, line, waits_since, gpu_class):
+        for way, candidates in _ways(outlook, planned, lane, line, waits_since, gpu_class):
             search = Search(candidates, backfill, lane, way)
             with search.quotas_restored():
                 # Mostly enough is stopping already, and nobody has to be chosen.
@@ -52,7 +52,7 @@ def find_victims(
 
 
 def _ways(
-    outlook: Outlook, booked: Booked, lane: Lane, line: Line, waits_since: Instant, gpu_class: GpuClassName
+    outlook: Outlook, planned: Planned, lane: Lane, line: Line, waits_since: Instant, gpu_class: GpuClassName
 ) -> Iterator[tuple[Way, Candidates]]:
     """How it may look for victims on a class, and who they would be; without the ways that certainly come to nothing."""
     index = outlook.index
@@ -69,7 +69,7 @@ def _ways(
         if way is Way.MAY_BORROW and sources == before:
             continue  # borrowing takes nobody but those whom it tried to take back just before
         before = sources
-        candidates = Candidates(outlook, booked, line, waits_since, gpu_class, sources)
+        candidates = Candidates(outlook, planned, line, waits_since, gpu_class, sources)
         if _may_be_enough(outlook, lane, gpu_class, way, candidates):
             yield way, candidates
 

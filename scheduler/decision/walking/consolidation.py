@@ -70,7 +70,7 @@ class Consolidation:
         known = self._movers.get(gpu_class)
         if known is None:
             known = self._movers[gpu_class] = movers(self._index, gpu_class)
-        taken, now = self._starts.booked.victims, self._index.now
+        taken, now = self._starts.planned.victims, self._index.now
         free = [each for each in known if each.priority <= line.priority and each.attempt.id not in taken]
         return [each for each in free if could_start_after(each.attempt, line.spec, now)]
 

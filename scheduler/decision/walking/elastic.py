@@ -148,7 +148,7 @@ class _More:
         if self.walk.limited(line, self.gpu_class) is not None:
             return None
         if not self.is_funded:
-            return () if may_run_unfunded(self.index, line, starts.booked) else None
+            return () if may_run_unfunded(self.index, line, starts.planned) else None
         lane = self._lane(line)
         if self.index.quotas.free(lane.key.pool, self.gpu_class) < lane.gpus:
             return None

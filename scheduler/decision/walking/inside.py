@@ -122,7 +122,7 @@ class Inside:
 
     def _allowed(self, line: Line, windows: list[Window]) -> list[Window]:
         """Those in which limits and spend guards let it start, beside what this cycle does: they hold inside, too."""
-        if over_limit(self.index, line, self.starts.booked) is not None:
+        if over_limit(self.index, line, self.starts.planned) is not None:
             return []
         return [window for window in windows if over_guard(self.index, line, window.booking.gpu_class) is None]
 

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import LaneKey, Line, Party, Ruling
-from scheduler.decision.placing.booked import NOTHING_BOOKED
+from scheduler.decision.placing.planned import NOTHING_PLANNED
 from scheduler.decision.walking.triage import judge_line, lacks_hours, means_of, over_own_limit
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.reasons import Reason
@@ -26,7 +26,7 @@ def fit_again(index: Index) -> list[Line]:
     for line in [line for line in index.dirty_lines if _is_limited(index, line)]:
         alike = (line.party, line.gpus)
         if alike not in limits:
-            limits[alike] = over_own_limit(index, line, NOTHING_BOOKED)
+            limits[alike] = over_own_limit(index, line, NOTHING_PLANNED)
         ruling = limits[alike]
         if ruling is None:
             fitting.append(line)
@@ -92,7 +92,7 @@ class Fitting:
         for line in self._short:
             alike = (line.party, line.gpus)
             if alike not in limits:
-                limits[alike] = over_own_limit(self._index, line, walk.starts.booked)
+                limits[alike] = over_own_limit(self._index, line, walk.starts.planned)
             limited = limits[alike]
             line.ruling = limited or lacks_hours(self._index, line)
             if limited is not None:
@@ -113,10 +113,10 @@ _NO_END = 2**63
 def tell_limits(index: Index, walk: Walk) -> None:
     """Those that are short of hours and whose owner this cycle's starts have brought to the limit are told of that, as they
     will be in the next."""
-    booked = walk.starts.booked
-    for owner, gpus in booked.of_owner.items():
+    planned = walk.starts.planned
+    for owner, gpus in planned.of_owner.items():
         used, limit = index.concurrency.gpus_of_owner.get(owner, 0), index.concurrency.gpu_limit(owner)
         for line in index.lines.crossing_owner_limit(owner, limit, used, used + gpus):
             if line.ruling is not None and line.ruling.reason is Reason.ALLOWANCE_SHORT:
-                line.ruling = over_own_limit(index, line, booked)
+                line.ruling = over_own_limit(index, line, planned)
                 walk.set_aside.append(line)

@@ -10,8 +10,8 @@ from scheduler.decision.keeping.backfill import Backfill
 from scheduler.decision.keeping.bookings import pod_of
 from scheduler.decision.keeping.promised import PromisedQuota
 from scheduler.decision.ordering.queue import Lane, Line, OrderKey, Ruling
-from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.ends import kept_until
+from scheduler.decision.placing.planned import Planned
 from scheduler.decision.plan import Launch, Preemption, Verdict
 from scheduler.decision.preempting.found import Found, Move
 from scheduler.decision.snapshot import Reservation
@@ -53,7 +53,7 @@ class Starts:
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.booked = Booked()
+        self.planned = Planned()
         self.backfill = Backfill(index)
         self.promised = PromisedQuota(index)
         self.launches: list[Launch] = []
@@ -120,7 +120,7 @@ class Starts:
     ) -> None:
         index, spec, pool = self.index, line.spec, lane.key.pool
         is_borrowed = self._count(lane, line, workload_id, room.gpu_class, shares, index.quotas.use)
-        self.booked.count(index.capacity.occupy, room.placement, spec.pod, by=1)
+        self.planned.count(index.capacity.occupy, room.placement, spec.pod, by=1)
         launch = Launch(
             workload_id,
             room.gpu_class,
@@ -155,7 +155,7 @@ class Starts:
         """Count more pods of what starts or runs: those of this line alone. Returns whether the pool borrows for them."""
         index, gpu_class, pod = self.index, lane.key.gpu_classes[0], line.spec.pod
         is_borrowed = self._count(lane, line, workload_id, gpu_class, shares, index.quotas.use)
-        self.booked.count(index.capacity.occupy, placement, pod, by=1)
+        self.planned.count(index.capacity.occupy, placement, pod, by=1)
         more = Launch(
             workload_id,
             gpu_class,
@@ -173,10 +173,10 @@ class Starts:
         index, pod, placement = self.index, workload.spec.pod, reservation.placement
         pool = index.policy.pool_of_team.get(workload.team)
         if not reservation.is_move:  # what is moved has had its new place since it was chosen
-            self.booked.count(index.capacity.occupy, placement, pod, by=1)
-            self.booked.count(index.capacity.claim, placement, pod, by=-1)
+            self.planned.count(index.capacity.occupy, placement, pod, by=1)
+            self.planned.count(index.capacity.claim, placement, pod, by=-1)
         if pool is not None:
-            self.booked.count(index.quotas.hold, pool.name, reservation.gpu_class, by=reservation.pods * pod.gpus)
+            self.planned.count(index.quotas.hold, pool.name, reservation.gpu_class, by=reservation.pods * pod.gpus)
         launch = Launch(
             workload.id,
             reservation.gpu_class,
@@ -203,10 +203,10 @@ class Starts:
     def occupy_inside(self, booking: Attempt, line: Line, workload_id: WorkloadId, placement: Placement) -> None:
         """Pods of a line take GPUs that their booking keeps."""
         index, pod = self.index, line.spec.pod
-        self.booked.count(index.capacity.occupy, placement, pod, by=1)
+        self.planned.count(index.capacity.occupy, placement, pod, by=1)
         for name, pods in placement.pods_by_node:
             here, kept = Placement(((name, 1),)), pod_of(pods * pod.gpus)
-            self.booked.count(index.capacity.occupy, here, kept, by=-1)
+            self.planned.count(index.capacity.occupy, here, kept, by=-1)
         self._spend(line, booking.gpu_class, workload_id)
         self._count_limits(line)
 
@@ -215,20 +215,20 @@ class Starts:
     ) -> None:
         index, spec, pool = self.index, line.spec, lane.key.pool
         for victim, attempt in zip(found.victims, found.attempts, strict=True):
-            self.booked.count(index.capacity.stop, attempt.placement, attempt.pod, by=1)
+            self.planned.count(index.capacity.stop, attempt.placement, attempt.pod, by=1)
             if attempt.is_funded:
-                self.booked.count(index.quotas.promise, attempt.pool, attempt.gpu_class, by=-attempt.gpus)
+                self.planned.count(index.quotas.promise, attempt.pool, attempt.gpu_class, by=-attempt.gpus)
             if victim.pods_left is None:
-                self.booked.victims.add(attempt.id)
+                self.planned.victims.add(attempt.id)
             else:
-                left = self.booked.left_of(index.running.attempts[attempt.id])
-                self.booked.shrunk[attempt.id] = left.shrunk_to(victim.pods_left)
+                left = self.planned.left_of(index.running.attempts[attempt.id])
+                self.planned.shrunk[attempt.id] = left.shrunk_to(victim.pods_left)
         for move in found.moves:
             self._take_place(move)
-        self.booked.stopped_gpus += found.gpus
+        self.planned.stopped_gpus += found.gpus
         self.backfill.preempted(found.attempts)
         is_borrowed = self._count(lane, line, workload_id, found.gpu_class, shares, index.quotas.promise)
-        self.booked.count(index.capacity.claim, found.placement, spec.pod, by=1)
+        self.planned.count(index.capacity.claim, found.placement, spec.pod, by=1)
         launch = Launch(workload_id, found.gpu_class, found.placement, pool, shares, is_borrowed=is_borrowed)
         until = kept_until(found.attempts, index.now)
         moves = tuple(move.launch for move in found.moves)
@@ -238,8 +238,8 @@ class Starts:
     def _take_place(self, move: Move) -> None:
         """Its new place is taken at once; what it gives up of its quota is promised to itself."""
         index, attempt, launch = self.index, move.attempt, move.launch
-        self.booked.count(index.capacity.occupy, launch.placement, attempt.pod, by=1)
-        self.booked.count(index.quotas.promise, attempt.pool, attempt.gpu_class, by=attempt.gpus)
+        self.planned.count(index.capacity.occupy, launch.placement, attempt.pod, by=1)
+        self.planned.count(index.quotas.promise, attempt.pool, attempt.gpu_class, by=attempt.gpus)
         self._book_hours(attempt.owner, launch.funding)
         again = index.lines.detached(index.launched[attempt.workload_id], is_aged=False)
         index.spending.book_line(again, attempt.gpu_class)
@@ -254,31 +254,31 @@ class Starts:
         count_quota: Callable[[PoolName, GpuClassName, int], None],
     ) -> bool:
         """Count a start against quota, limits and hours. Returns whether the pool borrows for it."""
-        index, booked, gpus = self.index, self.booked, line.spec.gpus
+        index, planned, gpus = self.index, self.planned, line.spec.gpus
         self._spend(line, gpu_class, workload_id)
         self._count_limits(line)
         if not lane.key.is_funded:
-            booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
+            planned.unfunded_of_owner[line.owner] = planned.unfunded_of_owner.get(line.owner, 0) + gpus
             return False
         self._book_hours(line.owner, shares)
         self._enter(line, gpu_class)
-        booked.count(count_quota, lane.key.pool, gpu_class, by=gpus)
+        planned.count(count_quota, lane.key.pool, gpu_class, by=gpus)
         return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0
 
     def _count_limits(self, line: Line) -> None:
         """Count a start against what its owner, team and array may run at once."""
-        booked, gpus = self.booked, line.spec.gpus
-        booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
+        planned, gpus = self.planned, line.spec.gpus
+        planned.of_owner[line.owner] = planned.of_owner.get(line.owner, 0) + gpus
         if line.array is not None:
-            booked.of_array[line.array] = booked.of_array.get(line.array, 0) + 1
-        booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus
+            planned.of_array[line.array] = planned.of_array.get(line.array, 0) + 1
+        planned.of_team[line.team] = planned.of_team.get(line.team, 0) + gpus
 
     def counts_against(self, line: Line) -> bool:
         """Whether limits on its owner, team or array count anything that this cycle starts."""
-        booked = self.booked
-        if line.owner in booked.of_owner or line.array in booked.of_array:
+        planned = self.planned
+        if line.owner in planned.of_owner or line.array in planned.of_array:
             return True
-        return line.team in booked.of_team and self.index.policy.limits.gpus_per_team is not None
+        return line.team in planned.of_team and self.index.policy.limits.gpus_per_team is not None
 
     def _spend(self, line: Line, gpu_class: GpuClassName, workload_id: WorkloadId) -> None:
         """Count a start against spend guards, and warn whoever goes beyond a soft limit: once, of what starts and is
@@ -307,14 +307,14 @@ class Starts:
         if pause is not None:
             return evidence.preemption_paused(pause, len(found.victims))
         limit = index.policy.preempt_rate.limit(index.running.gpus)
-        stopped = stopped_recently(index.stops, Brake.PREEMPT, index.now) + self.booked.stopped_gpus
+        stopped = stopped_recently(index.stops, Brake.PREEMPT, index.now) + self.planned.stopped_gpus
         if limit is not None and stopped + found.gpus > limit:
             return evidence.stop_rate(found.gpus, stopped, limit)
         return None
 
     def undo(self) -> None:
         """Take back what was booked."""
-        self.booked.roll_back()
+        self.planned.roll_back()
         self.index.hours.forget()
         self.index.standings.forget()
         self.index.spending.forget()

@@ -11,7 +11,7 @@ from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.hours import need_at_launch
 from scheduler.decision.ordering.queue import AGED, Lane, LaneKey, Line, Means, OrderKey, Party, Ruling
-from scheduler.decision.placing.booked import NOTHING_BOOKED, Booked
+from scheduler.decision.placing.planned import NOTHING_PLANNED, Planned
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.brakes import Brake
 from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spendable_standard
@@ -197,37 +197,37 @@ def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
     return tuple(paid)
 
 
-def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
+def over_limit(index: Index, line: Line, planned: Planned) -> Ruling | None:
     """Whether the owner or the team would run more GPUs than they may at once, with what this cycle has booked."""
-    own = over_own_limit(index, line, booked)
+    own = over_own_limit(index, line, planned)
     if own is not None:
         return own
     needed, concurrency = line.gpus, index.concurrency
     limit = index.policy.limits.gpus_per_team
     if limit is not None:
-        used = concurrency.gpus_of_team.get(line.team, 0) + booked.of_team.get(line.team, 0)
+        used = concurrency.gpus_of_team.get(line.team, 0) + planned.of_team.get(line.team, 0)
         if used + needed > limit:
             return evidence.gpu_limit(Reason.TEAM_GPU_LIMIT, used, limit, needed)
-    return _over_array(index, line, booked) if line.array is not None else None
+    return _over_array(index, line, planned) if line.array is not None else None
 
 
-def over_own_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
+def over_own_limit(index: Index, line: Line, planned: Planned) -> Ruling | None:
     """The same of the owner alone."""
     owner, concurrency = line.party.owner, index.concurrency
     limit = concurrency.gpu_limit(owner)
     if limit is None:
         return None
-    used = concurrency.gpus_of_owner.get(owner, 0) + booked.of_owner.get(owner, 0)
+    used = concurrency.gpus_of_owner.get(owner, 0) + planned.of_owner.get(owner, 0)
     if used + line.gpus <= limit:
         return None
     return evidence.gpu_limit(Reason.ENGINEER_GPU_LIMIT, used, limit, line.gpus)
 
 
-def _over_array(index: Index, line: Line, booked: Booked) -> Ruling | None:
+def _over_array(index: Index, line: Line, planned: Planned) -> Ruling | None:
     """Whether as many indexes of its array run as may at once."""
     if line.array is None or line.spec.array is None or line.spec.array.at_once is None:
         return None
-    used = index.concurrency.of_array.get(line.array, 0) + booked.of_array.get(line.array, 0)
+    used = index.concurrency.of_array.get(line.array, 0) + planned.of_array.get(line.array, 0)
     return evidence.array_limit(used, line.spec.array.at_once) if used >= line.spec.array.at_once else None
 
 
@@ -246,12 +246,12 @@ def over_guard(index: Index, line: Line, gpu_class: GpuClassName) -> Ruling | No
     return evidence.spend_guard(over) if over is not None else None
 
 
-def may_run_unfunded(index: Index, line: Line, booked: Booked) -> bool:
+def may_run_unfunded(index: Index, line: Line, planned: Planned) -> bool:
     """Whether the line's class lets it run without hours, and its owner has not as much of that as one may have."""
     if line.priority_class is None or not line.priority_class.may_start_unfunded:
         return False
     running = index.running.unfunded_gpus_of_owner.get(line.owner, 0)
-    used = running + booked.unfunded_of_owner.get(line.owner, 0)
+    used = running + planned.unfunded_of_owner.get(line.owner, 0)
     return used + line.gpus <= index.policy.limits.unfunded_gpus_per_engineer
 
 
@@ -261,7 +261,7 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
     if line.costs_as_of != index.nodes_taken:
         line.ruling = _look_where(index, line)
     if line.ruling is None:
-        line.ruling = over_limit(index, line, NOTHING_BOOKED)
+        line.ruling = over_limit(index, line, NOTHING_PLANNED)
     return key_beside_limits(index, line) if line.ruling is None else None
 
 
@@ -274,7 +274,7 @@ def key_beside_limits(index: Index, line: Line) -> LaneKey | None:
     if able:
         return LaneKey(pool.name, able, line.shape, spec.pods, True, line.aged_priority)
     line.ruling = over_guard(index, line, _wish(line)) or lacks_hours(index, line)
-    if not line.within or not may_run_unfunded(index, line, NOTHING_BOOKED):
+    if not line.within or not may_run_unfunded(index, line, NOTHING_PLANNED):
         return None
     return LaneKey(pool.name, line.within, line.shape, spec.pods, False, line.aged_priority)
 
@@ -334,7 +334,7 @@ def aside_now(index: Index, line: Line) -> Ruling | None:
     if told.reason is Reason.ALLOWANCE_SHORT:
         shortfall = _shortfall(index, line)
         return evidence.allowance_short(shortfall) if shortfall.available < shortfall.needed else told
-    now = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, _wish(line))
+    now = over_limit(index, line, NOTHING_PLANNED) or over_guard(index, line, _wish(line))
     return now if now is not None and now.reason is told.reason else told
 
 

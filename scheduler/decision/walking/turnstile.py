@@ -91,7 +91,7 @@ class Turnstile:
 
     def _own_limit(self, walk: Walk, line: Line) -> Ruling | None:
         """What its owner's limit says; a team's others may reach that of the team after its turn."""
-        ruling = over_limit(self._index, line, walk.starts.booked)
+        ruling = over_limit(self._index, line, walk.starts.planned)
         return ruling if ruling is not None and ruling.reason is Reason.ENGINEER_GPU_LIMIT else None
 
     def _short_of_hours(self, walk: Walk, line: Line, key: LaneKey) -> Ruling | None:

@@ -106,7 +106,7 @@ class Walk:
         """What of the limits on its owner, team or array forbids a start of it beside what this cycle starts."""
         if workload_id in self.starts.inside or not self.starts.counts_against(line):
             return None
-        return over_limit(self.index, line, self.starts.booked)
+        return over_limit(self.index, line, self.starts.planned)
 
     def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
         priority, _, waits_since, workload_id = place
@@ -147,7 +147,7 @@ class Walk:
             return False
         if self.limited(line, room.gpu_class):
             return False
-        if not may_run_unfunded(self.index, line, self.starts.booked):
+        if not may_run_unfunded(self.index, line, self.starts.planned):
             return False
         self.starts.launch(lane, line, workload_id, room, ())
         return True
@@ -227,7 +227,7 @@ class Walk:
             return None
         found: Found | None = None
         if self._outlook.is_hopeful(lane, line.priority):
-            found = find_victims(self._outlook, self.starts.backfill, self.starts.booked, lane, line, place[2])
+            found = find_victims(self._outlook, self.starts.backfill, self.starts.planned, lane, line, place[2])
         if found is None and lane.key.is_funded:
             found = self.consolidation.find_moves(lane, line)
         return found
@@ -311,9 +311,9 @@ class Walk:
 
     def limited(self, line: Line, gpu_class: GpuClassName) -> Ruling | None:
         """What of its owner's, its team's, its array's or its class's limits forbids a start now."""
-        index, booked = self.index, self.starts.booked
+        index, planned = self.index, self.starts.planned
         return (
-            over_limit(index, line, booked) or over_guard(index, line, gpu_class) or on_peak(index, line, gpu_class)
+            over_limit(index, line, planned) or over_guard(index, line, gpu_class) or on_peak(index, line, gpu_class)
         )
 
     def _close(self, lane: Lane, line: Line, place: OrderKey, lacks: Lack) -> None:

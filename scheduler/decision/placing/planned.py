@@ -12,7 +12,7 @@ What = TypeVarTuple("What")
 
 
 @dataclass(slots=True)
-class Booked:
+class Planned:
     """GPUs planned in this cycle, by whom limits count them for; victims chosen; and how to undo the rest."""
 
     of_owner: dict[EngineerId, int] = field(default_factory=dict)
@@ -40,5 +40,5 @@ class Booked:
             self._undo.pop()()
 
 
-NOTHING_BOOKED = Booked()
+NOTHING_PLANNED = Planned()
 """For looks at the snapshot as it stands. Never written to."""
