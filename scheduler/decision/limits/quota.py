@@ -73,7 +73,7 @@ class Quotas:
     _present: _Members = field(default_factory=dict)
     _inner: dict[tuple[CohortName, GpuClassName], _Member] = field(default_factory=dict)
     """Cohorts that lie in another, as they are going to be."""
-    _lines: dict[PoolName, list[CohortName]] = field(default_factory=dict)
+    _paths: dict[PoolName, list[CohortName]] = field(default_factory=dict)
     """The cohorts that each pool lies in, its own first."""
     _heights: dict[CohortName, int] = field(default_factory=dict)
     """Of each cohort: how far below it the pool lies that is furthest away."""
@@ -93,11 +93,11 @@ class Quotas:
         quotas = cls(policy)
         classes = sorted({gpu_class for pool in policy.pools.values() for gpu_class in pool.quotas})
         for name in sorted(policy.pools):
-            line = quotas._lines[name] = _line(policy, policy.pools[name].cohort)
-            root = f"cohort {line[-1]}" if line else f"pool {name}"
+            path = quotas._paths[name] = _path(policy, policy.pools[name].cohort)
+            root = f"cohort {path[-1]}" if path else f"pool {name}"
             quotas.root_of[name] = root
             quotas.pools_of.setdefault(root, []).append(name)
-            for height, cohort in enumerate(line, start=1):
+            for height, cohort in enumerate(path, start=1):
                 quotas._heights[cohort] = max(height, quotas._heights.get(cohort, 0))
         for gpu_class in classes:
             cohorts = quotas._plant(gpu_class, quotas._members)
@@ -108,10 +108,10 @@ class Quotas:
         return quotas
 
     def _plant(self, gpu_class: GpuClassName, members: _Members) -> dict[CohortName, _Member]:
-        lines = [_line(self.policy, cohort) for cohort in _cohorts_of(self.policy)]
-        lines.sort(key=len)
+        paths = [_path(self.policy, cohort) for cohort in _cohorts_of(self.policy)]
+        paths.sort(key=len)
         cohorts: dict[CohortName, _Member] = {}
-        for name, *above in lines:
+        for name, *above in paths:
             quota = self._quota_of_cohort(name, gpu_class)
             parent = cohorts.get(above[0]) if above else None
             cohorts[name] = _Member(parent, subtree=quota.nominal, borrowing_limit=quota.borrowing_limit)
@@ -122,7 +122,7 @@ class Quotas:
             member = _Member(parent, subtree=quota.nominal, borrowing_limit=quota.borrowing_limit)
             member.lend(quota.lending_limit)
             members[pool.name, gpu_class] = member
-        for name, *_ in reversed(lines):
+        for name, *_ in reversed(paths):
             cohorts[name].lend(self._quota_of_cohort(name, gpu_class).lending_limit)
         return cohorts
 
@@ -165,7 +165,7 @@ class Quotas:
     def levels_borrowed(self, pool: PoolName, gpu_class: GpuClassName, more: int) -> int:
         """How far up the tree it would have to borrow to use that many more: 0, not at all; 1, of its cohort; 2, of the
         cohort above that; at most as many as there are above it."""
-        member, levels, most = self._members[pool, gpu_class], 0, len(self._lines[pool])
+        member, levels, most = self._members[pool, gpu_class], 0, len(self._paths[pool])
         while levels < most and member.used + more > member.subtree:
             more = max(0, member.used + more - member.local) - max(0, member.used - member.local)
             assert member.parent is not None, "there are as many levels as cohorts above"
@@ -177,19 +177,19 @@ class Quotas:
         has so much; 0: of nobody. What is a cohort's is nearer to its own pools than to one that lies in the cohort above,
         though either borrows of a cohort that it lies in (Kueue: FindHeightOfLowestSubtreeThatFits)."""
         levels = self.levels_borrowed(pool, gpu_class, more)
-        return self._heights[self._lines[pool][levels - 1]] if levels else 0
+        return self._heights[self._paths[pool][levels - 1]] if levels else 0
 
     def may_reclaim(self, pool: PoolName, gpu_class: GpuClassName, more: int) -> bool:
         """Whether it would stay, with that many more, within its nominal quota or within what is a cohort's that lies in
         another: then it takes back, and does not borrow, of pools beyond that."""
-        return self.levels_borrowed(pool, gpu_class, more) < max(1, len(self._lines[pool]))
+        return self.levels_borrowed(pool, gpu_class, more) < max(1, len(self._paths[pool]))
 
     def cohorts_apart(self, pool: PoolName, other: PoolName) -> tuple[CohortName, ...]:
         """The cohorts that the first lies in and the other does not, its own first."""
         known = self._apart.get((pool, other))
         if known is None:
-            shared = set(self._lines[other])
-            apart = (cohort for cohort in self._lines[pool] if cohort not in shared)
+            shared = set(self._paths[other])
+            apart = (cohort for cohort in self._paths[pool] if cohort not in shared)
             known = self._apart[pool, other] = tuple(apart)
         return known
 
@@ -244,15 +244,15 @@ class Quotas:
 
 def _cohorts_of(policy: Policy) -> list[CohortName]:
     """Every cohort that there is: those of the policy, and those that are only named."""
-    named = {name for pool in policy.pools.values() for name in _line(policy, pool.cohort)}
+    named = {name for pool in policy.pools.values() for name in _path(policy, pool.cohort)}
     return sorted(named | policy.cohorts.keys())
 
 
-def _line(policy: Policy, cohort: CohortName | None) -> list[CohortName]:
+def _path(policy: Policy, cohort: CohortName | None) -> list[CohortName]:
     """A cohort, its parent, and so on. A cycle, which no checked policy has, ends the walk."""
-    line: list[CohortName] = []
-    while cohort is not None and cohort not in line:
-        line.append(cohort)
+    path: list[CohortName] = []
+    while cohort is not None and cohort not in path:
+        path.append(cohort)
         known = policy.cohorts.get(cohort)
         cohort = known.parent if known is not None else None
-    return line
+    return path
