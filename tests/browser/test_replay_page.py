@@ -33,6 +33,21 @@ def compared() -> dict[str, Any]:
     return made
 
 
+HIDDEN = """() => [...document.querySelectorAll('.scroll')]
+  .filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.textContent)"""
+
+
+async def test_three_policies_stand_beside_each_other_without_scrolling_on_a_projector(browser: Browser) -> None:
+    made = compared()
+    names = ("conservative", "generous", "example")
+    three = [{**made["policies"][number % 2], "name": name} for number, name in enumerate(names)]
+    opened = await browser.new_page(viewport={"width": WIDE, "height": 840})
+    await opened.set_content(replay_page({**made, "policies": three}))
+    assert await opened.evaluate(HIDDEN) == []
+    await opened.close()
+
+
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 async def test_no_figure_of_it_is_cut_off(browser: Browser, width: int) -> None:
     context = await browser.new_context(viewport={"width": width, "height": 840})

@@ -96,6 +96,22 @@ def test_it_says_the_days_of_the_work_and_not_the_end_of_the_last_bin(made: dict
     assert "5 Jan 2026 to 11 Jan 2026" in page({**made, "window": window})
 
 
+def test_it_explains_the_figures_that_are_no_common_words(made: dict[str, Any]) -> None:
+    text = page(made)
+    assert all(
+        word in text for word in ("Slowdown is", "Jain's index is 1", "Gini's coefficient 0", "A budget runs out")
+    )
+
+
+def test_where_nobody_waited_for_an_hour_it_says_so_instead_of_an_empty_table(made: dict[str, Any]) -> None:
+    quick = {
+        **made,
+        "policies": [{**policy, "waiting_hours_by_reason": {"Quota": 0.4}} for policy in made["policies"]],
+    }
+    assert "No reason comes to an hour of waiting in all." in page(quick)
+    assert "Workload-hours of waiting" not in page(quick)
+
+
 def test_it_names_no_engineer(made: dict[str, Any]) -> None:
     assert re.search(rf"\b({ANN.subject}|{BOB.subject})\b", page(made)) is None
 
