@@ -1,6 +1,5 @@
 """What people and programs read: tables that fit eighty columns, sentences that wrap, or one JSON value."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,7 +47,7 @@ def err() -> Console:
 
 def print_json(value: Any) -> None:
     """One JSON value, readable, with a newline at its end."""
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
 def print_table(

@@ -163,5 +163,8 @@ def pairs(given: Sequence[str], option: str) -> Mapping[str, str]:
         name, separator, value = pair.partition("=")
         if not separator or not name or not value:
             raise InvalidInput(f"{pair!r} cannot be read", where=option, expected="two names with = between them")
-        read[name] = value
+        if read.setdefault(name, value) != value:
+            raise InvalidInput(
+                f"{name!r} is {read[name]!r}, and {value!r}, too", where=option, expected="each name for one class"
+            )
     return read

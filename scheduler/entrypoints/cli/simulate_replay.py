@@ -1,5 +1,7 @@
 """`allot simulate replay`: policies over one stream of work in virtual time, and what each would have made of it."""
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,8 +118,8 @@ def replay(
 ) -> None:
     """Run one stream of work under each policy in virtual time: the service's own decisions, on invented hours."""
     _require_one_source(history, [*(pods or []), *(sacct or []), *([people] if people is not None else [])])
-    if html is not None and not html.parent.is_dir():  # told before an hour's replay, not after it
-        raise _unwritable(html, "its folder is not there")
+    if html is not None:
+        _require_writable(html, [*policy, *(pods or []), *(sacct or []), nodes, history, people, prices])
     price_micros, currency = price_of(price)
     bad = BadRows(skip_bad)
     policies = read_policies(policy)
@@ -139,15 +141,15 @@ def replay(
     made = report(stream, outcomes, price_micros, currency)
     made["stream"]["bad_rows"] = bad.as_object()
     print_bad_rows(bad)
+    if as_json:
+        print_json(made)
+    else:
+        print_report(made, [outcome.measures.first_refusals for outcome in outcomes])
     if html is not None:
         try:
             html.write_text(page(made), encoding="utf-8")
         except OSError as error:
             raise _unwritable(html, str(error.strerror)) from error
-    if as_json:
-        print_json(made)
-    else:
-        print_report(made, [outcome.measures.first_refusals for outcome in outcomes])
 
 
 def _require_one_source(history: Path | None, others: Sequence[Path]) -> None:
@@ -158,6 +160,17 @@ def _require_one_source(history: Path | None, others: Sequence[Path]) -> None:
             where="--history",
             expected="a history alone, or --pods and --sacct, and --people",
         )
+
+
+def _require_writable(html: Path, read: Sequence[Path | None]) -> None:
+    """Told before an hour's replay, not after it: whether the page can be written, and would take no file's place that
+    the replay is made from."""
+    if not html.parent.is_dir():
+        raise _unwritable(html, "its folder is not there")
+    if html.exists() and any(file is not None and html.samefile(file) for file in read):
+        raise _unwritable(html, "the replay reads it")
+    if not os.access(html if html.exists() else html.parent, os.W_OK):
+        raise _unwritable(html, os.strerror(errno.EACCES))
 
 
 def _unwritable(file: Path, why: str) -> InvalidInput:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from scheduler.domain.errors import InvalidInput
+from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.simulation.packing.fleet import Fleet, Gpus, Shape
 from scheduler.simulation.traces.openb import OpenbNode, OpenbPod
 
@@ -66,7 +66,9 @@ def run(
     """One experiment. The same nodes, tasks, inflation and seed bring the same arrivals, whatever the strategy."""
     fleet, workload = Fleet(nodes), Workload.of(pods)
     if not fleet.capacity_milli:
-        raise InvalidInput("the nodes have no GPU", expected="at least one node with GPUs")
+        raise InvalidInput(
+            "the nodes have no GPU", code=RefusalCode.INVALID_TRACE, expected="at least one node with GPUs"
+        )
     arrivals = draw_arrivals(workload, round(fleet.capacity_milli * inflate), Random(seed))
     # A stream of chance of its own: that of the arrivals, drawn once more, would tie what comes to where it goes.
     strategy = strategy_of(fleet, workload, Random(f"placement {seed}"))

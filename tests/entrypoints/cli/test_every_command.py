@@ -85,3 +85,15 @@ def _commands() -> Iterator[tuple[str, set[str]]]:
         for name in command.list_commands(context):
             part = command.get_command(context, name)
             waiting.append(((*words, name), part, typer.Context(part, info_name=name, parent=context)))
+
+
+def test_an_object_for_a_standard_output_that_a_shell_has_closed_is_no_fault_of_the_program() -> None:
+    keys = "import sys; sys.stdout = None; sys.argv = ['allot', 'policy', 'keys', '--json']"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{keys}; from scheduler.entrypoints.cli import main; main()"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

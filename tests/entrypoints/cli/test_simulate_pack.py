@@ -81,3 +81,13 @@ def test_what_is_no_number_is_told_so_and_no_bound(tmp_path: Path) -> None:
 def test_a_seed_that_no_json_can_carry_is_refused(tmp_path: Path) -> None:
     assert packed(tmp_path, "--seed", str(2**63), "--json").exit_code == 2
     assert json.loads(packed(tmp_path, "--seed", str(2**63 - 1), "--json").stdout)["seed"] == 2**63 - 1
+
+
+def test_nodes_without_a_gpu_are_a_fault_of_their_file_and_no_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "nodes.csv").write_text("sn,cpu_milli,memory_mib,gpu,model\nn-1,16000,65536,0,\n")
+    (tmp_path / "pods.csv").write_text(PODS)
+    files = ["--nodes", str(tmp_path / "nodes.csv"), "--pods", str(tmp_path / "pods.csv")]
+    result = CliRunner().invoke(app, ["simulate", "pack", *files])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "the nodes have no GPU" in result.stderr
+    assert "[invalid-trace]" in result.stderr

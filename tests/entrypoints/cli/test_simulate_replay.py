@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from scheduler.entrypoints.cli.app import app
@@ -142,6 +143,29 @@ def test_a_page_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert "cannot be written" in err
     (tmp_path / "taken").mkdir()
     assert run(*TWO, *SMALL, "--html", str(tmp_path / "taken"))[0] == 2
+
+
+def test_a_page_takes_the_place_of_no_file_that_the_replay_reads(tmp_path: Path) -> None:
+    policy = tmp_path / "mine.yaml"
+    policy.write_bytes((POLICIES / "small.yaml").read_bytes())
+    code, out, err = run("--policy", str(policy), *SMALL, "--html", str(tmp_path / "." / "mine.yaml"))
+    assert (code, out) == (2, "")
+    assert "the replay reads it" in " ".join(err.split())
+    assert policy.read_bytes() == (POLICIES / "small.yaml").read_bytes()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_page_for_which_a_disk_is_full_takes_nothing_of_what_is_printed() -> None:
+    code, out, err = run(*TWO, *SMALL, "--json", "--html", "/dev/full")
+    assert code == 2
+    assert json.loads(out)["format"] == "allot-replay"
+    assert "/dev/full cannot be written" in " ".join(err.split())
+
+
+def test_a_name_that_is_said_to_be_two_classes_is_refused() -> None:
+    code, _, err = run(*TWO, *SMALL, "--gpu-class", "T4=L40S", "--gpu-class", "T4=A100")
+    assert code == 2
+    assert "--gpu-class: 'T4' is 'L40S', and 'A100', too" in " ".join(err.split())
 
 
 def test_a_history_is_replayed_alone(tmp_path: Path) -> None:
