@@ -190,6 +190,11 @@ class Site:
     def __post_init__(self) -> None:
         (self.folder / "policy.yaml").write_text(POLICY)
         (self.folder / "people.yaml").write_text(PEOPLE)
+        self.settings = Settings(
+            database=f"sqlite:///{self.folder}/allot.db",
+            policy=self.folder / "policy.yaml",
+            people=self.folder / "people.yaml",
+        )
         self.model = ClusterModel(NODES, self._fate_of)
         self.model.advance(BEGINS_AT)
 
@@ -203,12 +208,7 @@ class Site:
         """Another life. Its start is no point of death: what it does before its first cycle is idempotent."""
         self.points.begin(is_mortal=False)
         cluster = MortalCluster(self.model, self.clock, self.points, self.truth)
-        settings = Settings(
-            database=f"sqlite:///{self.folder}/allot.db",
-            policy=self.folder / "policy.yaml",
-            people=self.folder / "people.yaml",
-        )
-        service = build(settings, store=MortalStore(self.open(), self.points), clock=self.clock, cluster=cluster)
+        service = build(self.settings, store=MortalStore(self.open(), self.points), clock=self.clock, cluster=cluster)
         policy = service.world.require_policy()
         cluster.use_gpu_classes(policy.gpu_classes)
         with changing(service.store, service.world, self.clock.now()) as batch:

@@ -27,9 +27,7 @@ from scheduler.domain.units import (
     NodeName,
     PodUid,
 )
-from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.running import Service
-from scheduler.entrypoints.settings import ClusterKind, Settings
 from scheduler.finance.reconciling.reconciliation import SettlementKind
 from scheduler.lifecycle.accounting.close_period import Decision
 from scheduler.lifecycle.accounting.pay import Payment
@@ -43,9 +41,8 @@ from tests.entrypoints.company import (
     POLICY,
     SYSTEM,
     CountedIds,
-    HandClock,
-    SilentCluster,
     engineer_id,
+    opened,
     small_company,
 )
 from tests.entrypoints.two_persons import BASE, STRICT
@@ -89,11 +86,9 @@ def live(file: Path, points: Reached | None = None) -> Service:
     """A process that has just started on this database; it may die at these points. Each makes the same ids: what it
     wrote is comparable to the byte, and an id that is used twice is refused."""
     url = f"sqlite:///{file}"
-    opened: SqlStore = open_migrated(url)
-    store: Store = opened if points is None else MortalStore(opened, points)
-    settings = Settings(cluster=ClusterKind.KUBERNETES, database=url, policy=POLICY)
-    ids = CountedIds(itertools.count(1_000))
-    return build(settings, store=store, clock=HandClock(), cluster=SilentCluster(), ids=ids)
+    whole = open_migrated(url)
+    store: Store = whole if points is None else MortalStore(whole, points)
+    return opened(store, url, CountedIds(itertools.count(1_000)))
 
 
 # --- what there is before ------------------------------------------------------------------------------------------------

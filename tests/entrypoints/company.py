@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from scheduler.adapters.policy_files.policy_reader import read_policy
-from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult
 from scheduler.domain.cluster import GpuClass, Node
 from scheduler.domain.observations import ClusterChanges
@@ -24,6 +23,7 @@ from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.writing.batch import changing
+from scheduler.ports import Store
 from tests.plugins.memory import folder_for_databases
 from tests.plugins.migrated import open_migrated
 
@@ -114,9 +114,9 @@ def small_company(database: str = "sqlite://", *, is_simulated: bool = False) ->
     if database.startswith("sqlite"):
         books, ids_made = _filled()
         store = open_migrated(database, books)
-        service = _opened(store, database, CountedIds(itertools.count(ids_made + 1)), is_simulated=is_simulated)
+        service = opened(store, database, CountedIds(itertools.count(ids_made + 1)), is_simulated=is_simulated)
     else:
-        service = _opened(open_migrated(database), database, CountedIds(), is_simulated=is_simulated)
+        service = opened(open_migrated(database), database, CountedIds(), is_simulated=is_simulated)
         _fill(service)
     for number in range(4):
         name = NodeName(f"node-{number}")
@@ -124,7 +124,8 @@ def small_company(database: str = "sqlite://", *, is_simulated: bool = False) ->
     return service
 
 
-def _opened(store: SqlStore, database: str, ids: CountedIds, *, is_simulated: bool) -> Service:
+def opened(store: Store, database: str, ids: CountedIds, *, is_simulated: bool = False) -> Service:
+    """The service on a store that is there, as a process that has just started."""
     told = frozenset((name, value) for name, value in os.environ.items() if name.upper().startswith("ALLOT_"))
     settings = _settings(told).model_copy(update={"database": database})
     clock = HandClock(is_simulated=is_simulated)
@@ -148,7 +149,7 @@ def _filled() -> tuple[bytes, int]:
     with folder_for_databases() as folder:
         file, ids = Path(folder) / "allot.db", CountedIds()
         url = f"sqlite:///{file}"
-        service = _opened(open_migrated(url), url, ids, is_simulated=False)
+        service = opened(open_migrated(url), url, ids)
         _fill(service)
         service.store.close()
         return file.read_bytes(), next(ids.numbers) - 1
