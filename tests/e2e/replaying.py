@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from scheduler.adapters.sql.engine import open_engine, parse
@@ -134,10 +135,16 @@ class _Stage:
     async def _take_back(self, user: ApiClient | None, pod: TracePod) -> None:
         workload_id = self.outcome.workload_of.get(pod.number)
         if user is not None:
+            # A Job that goes before a busy service heard of it leaves nothing that could be compared.
+            await eventually(partial(self._was_heard_of, pod), bool)
             path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/{pod.name}"
             await user.delete(path, {"propagationPolicy": "Foreground"})
         elif workload_id is not None:
             await self.running.cancel(pod.engineer, workload_id)
+
+    async def _was_heard_of(self, pod: TracePod) -> bool:
+        with self.running.service.store.reading() as books:
+            return any(workload.spec.name == pod.name for workload in books.workloads.page(limit=10_000))
 
 
 def _job_of(pod: TracePod) -> Json:

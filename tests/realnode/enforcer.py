@@ -71,10 +71,12 @@ def _lines(opening: Opening, chain: str, peer: str, own_chain: str) -> Iterator[
 
 
 def _apply(node: RealNode, pod: Json, restored: str) -> None:
-    # The one that holds the pod's namespaces open is always there, and any other lives in the same.
-    pid = node.pids(pod["metadata"]["uid"])[0]
+    # The one that holds the pod's namespaces open is there as long as any is, and any other lives in the same.
+    pids = node.pids(pod["metadata"]["uid"])
+    if not pids:
+        return  # it has ended since it was asked for
     done = subprocess.run(
-        ["nsenter", f"--target={pid}", "--net", "iptables-restore"],
+        ["nsenter", f"--target={pids[0]}", "--net", "iptables-restore"],
         input=restored,
         capture_output=True,
         text=True,
