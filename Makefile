@@ -19,8 +19,10 @@ run: $(STAMP)
 # Everything: format, lint, types, import floors, and all tests with warnings as errors.
 test: check
 
+# Tests on a real control plane wait for it most of their time, and one replays a trace for minutes: a third worker works
+# meanwhile.
 check: lint types floors controlplane realnode
-	$(BIN)/pytest -n 2 --dist loadfile -q
+	$(BIN)/pytest -n 3 --dist loadfile -q
 
 # The real control plane of the tests, built once with Go: five minutes, then seconds. Where it
 # cannot be built its tests are left out, and nothing else is kept back.
