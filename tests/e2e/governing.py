@@ -81,6 +81,7 @@ def _closing(service: Service) -> None:
     over_the_turn_of_october(service)
     with service.store.reading() as books:
         service.world.load(books, NOON)
+    service.world.rounds.heard_at = NOON
     service.periods.close(who(service, "fin"), "2026-10", now=NOON, provisionally=True)
 
 

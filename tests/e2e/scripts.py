@@ -165,6 +165,7 @@ def who(service: Service, subject: str) -> Caller:
 def _close(service: Service) -> None:
     """As finance does it: provisionally, then whatever differs is written off, then for good."""
     fin = who(service, "fin")
+    service.world.rounds.heard_at = NOON
     service.periods.close(fin, "2026-10", now=NOON, provisionally=True)
     left = service.periods.reconciliation(fin, "2026-10", NOON).unresolved
     if left:

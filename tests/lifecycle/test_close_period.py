@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode, Unavailable
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Caller, Role
@@ -43,7 +43,7 @@ def running_over_the_end(company: Company, period: Period) -> tuple[AllowanceId,
     company.give_job(workload)
     start = company.now
     company.see(changes(job_seen(workload, is_suspended=False, active=1), pod_seen(workload, started_at=start)))
-    company.now = Instant(period.ends_at + 2 * MS_PER_HOUR)
+    company.now = company.world.rounds.heard_at = Instant(period.ends_at + 2 * MS_PER_HOUR)
     return grant, workload, start
 
 
@@ -99,6 +99,23 @@ def test_the_first_step_charges_what_runs_to_the_end_of_the_month(company: Compa
     step = periods.close(FINANCE, "2026-11", now=company.now, provisionally=True)
     assert step.state is ClosingState.PROVISIONAL
     assert [(e.amount, e.at) for e in charges(company, allowance)] == [(2 * MS_PER_HOUR, NOVEMBER.ends_at - 1)]
+
+
+@pytest.mark.parametrize("heard_at", [None, Instant(NOVEMBER.ends_at - 1)])
+def test_while_the_cluster_was_not_heard_of_since_a_month_ended_what_ran_in_it_is_not_charged_to_its_end(
+    company: Company, periods: Periods, heard_at: Instant | None
+) -> None:
+    """Its pod had ended before, unheard: what is charged is never taken back."""
+    allowance, workload, start = running_over_the_turn_of_the_month(company)
+    company.world.rounds.heard_at = heard_at
+    with pytest.raises(Unavailable) as refused:
+        periods.close(FINANCE, "2026-11", now=company.now, provisionally=True)
+    assert refused.value.code is RefusalCode.CLUSTER_UNAVAILABLE
+    assert (charges(company, allowance), periods.steps(AUDITOR)) == ([], [])
+
+    end(company, workload, start, later(start, 600))
+    periods.close(FINANCE, "2026-11", now=company.now, provisionally=True)
+    assert sum(each.amount for each in charges(company, allowance)) == 2 * 600_000
 
 
 def test_what_nobody_owns_keeps_a_month_provisional_until_it_is_settled(company: Company, periods: Periods) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode, Unavailable
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso, period_named
 from scheduler.domain.records import PodRun
@@ -65,7 +65,8 @@ class Periods:
     ) -> Closing:
         """Close it, or take the first step alone. What is left unreconciled leaves it provisional.
 
-        Raises Conflict: `period-not-over`, `period-closed` where it is already, `period-unreconciled`.
+        Raises Conflict: `period-not-over`, `period-closed` where it is already, `period-unreconciled`; Unavailable
+        (`cluster-unavailable`) while nobody knows whether what runs had ended before the period did.
         """
         caller = caller.require(Role.FINANCE)
         period = self._period(name)
@@ -151,9 +152,14 @@ class Periods:
         """Charge what runs up to the period's end, and note that it is provisional, once."""
         with changing(self.store, self.world, step.at) as batch:
             known = self._not_closed(batch.books.periods, step)
-            for attempt in list(self.world.attempts.values()):
-                if attempt.is_live and attempt.started_at is not None and attempt.started_at < step.ends_at:
-                    charge_until(batch, attempt, step.ends_at)
+            running = [
+                each
+                for each in self.world.attempts.values()
+                if each.is_live and each.started_at is not None and each.started_at < step.ends_at
+            ]
+            _require_heard(self.world, running, step)
+            for attempt in running:
+                charge_until(batch, attempt, step.ends_at)
             if known is not None:
                 return known
             batch.audit(
@@ -193,6 +199,17 @@ class Periods:
         with self.store.reading() as books:
             evidence = _evidence(books, period, now)
             return reconcile(period.name, evidence, books.periods.settlements(period.name))
+
+
+def _require_heard(world: World, running: Iterable[Attempt], step: Closing) -> None:
+    """A charge is never taken back: what may have ended unheard is not charged to the period's end."""
+    heard_at = world.rounds.heard_at
+    if (heard_at is None or heard_at < step.ends_at) and not all(each.is_booking for each in running):
+        raise Unavailable(
+            f"the cluster was not heard of since {step.period} ended: what ran in it may have ended before",
+            code=RefusalCode.CLUSTER_UNAVAILABLE,
+            remedy="close it when the cluster answers again",
+        )
 
 
 def _owner_id(world: World, name: str) -> str:

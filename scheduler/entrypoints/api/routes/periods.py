@@ -69,7 +69,11 @@ def show(asked: Signed, name: Named) -> Response:
     "/{name}/close",
     summary="Close a period",
     responses=answers.responds(
-        Closing, RefusalCode.PERIOD_NOT_OVER, RefusalCode.PERIOD_CLOSED, RefusalCode.PERIOD_UNRECONCILED
+        Closing,
+        RefusalCode.PERIOD_NOT_OVER,
+        RefusalCode.PERIOD_CLOSED,
+        RefusalCode.PERIOD_UNRECONCILED,
+        RefusalCode.CLUSTER_UNAVAILABLE,
     ),
 )
 def close(asked: Signed, name: Named, body: CloseRequest) -> Response:
