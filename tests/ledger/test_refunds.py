@@ -113,6 +113,11 @@ def test_beside_money_each_hold_in_standard_time_gives_back_by_its_own_time() ->
     ]
 
 
+def test_money_that_cannot_be_divided_is_rounded_up_for_who_paid_it() -> None:
+    ran = attempt(charged_gpu_ms=3, charged=3)
+    assert given_back(refund(ran, [in_euros(10, gpu_ms=3)], 1, Instant(9), "")) == [("allowance:a-money", 4, 1)]
+
+
 def test_the_least_sum_of_money_comes_back() -> None:
     ran = attempt(charged_gpu_ms=100, charged=100)
     assert given_back(refund(ran, [in_euros(1, gpu_ms=100)], 100, Instant(9), "")) == [("allowance:a-money", 1, 100)]

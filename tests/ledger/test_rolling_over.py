@@ -29,6 +29,21 @@ def test_what_is_used_up_or_overdrawn_takes_nothing_from_what_goes_on() -> None:
     assert rests_together([rest("tier", -10), rest("other", 0), rolled]) == [[rolled]]
 
 
+def test_one_of_which_nothing_is_left_still_counts_with_what_went_of_it() -> None:
+    """What of it has gone on already is part of what the cap lets go on."""
+    spent, nothing = replace(rest("tier", 0), gone=60, carried=60), rest("nothing", 0)
+    rolled = rest("rolled", 30, AllowanceSource.ROLLOVER)
+    assert rests_together([rolled, spent, nothing]) == [[spent, rolled]]
+
+
+def test_what_goes_on_later_is_a_transaction_of_its_own_and_goes_on_without_the_overdraft() -> None:
+    known = rest("tier", 30)
+    first, later = replace(known, allowance=replace(known.allowance, overdraft=500)), replace(known, carried=20)
+    made = [carry_on([each], Period("2026-11", ENDS, Instant(18_000))) for each in (first, later)]
+    assert [each and each.target.overdraft for each in made] == [0, 0]
+    assert [each and each.transactions[0].id for each in made] == ["rollover:tier", "rollover:tier:20"]
+
+
 @pytest.mark.parametrize(
     ("tier", "rolled", "parts"),
     [

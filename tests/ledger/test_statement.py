@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scheduler.domain.quantities import money_unit
 from scheduler.domain.units import STANDARD_GPU, AllowanceId, AttemptId, EngineerId, Instant
 from scheduler.ledger.journal import (
     Account,
@@ -56,6 +57,14 @@ def moved(
     kind: TransactionKind, entries: tuple[Entry, ...], *, at: int = 0, name: str = "t", attempt: str | None = None
 ) -> Transaction:
     return Transaction(name, kind, Instant(at), entries, None if attempt is None else AttemptId(attempt), memo="m")
+
+
+def test_a_correction_of_money_is_no_line_of_hours() -> None:
+    corrected = moved(TransactionKind.CORRECTION, transfer_entries(ISSUED, HAD, 7))
+    (entry,) = posted(corrected)
+    money = entry._replace(account=Account(AccountKind.CORRECTED, A1), unit=money_unit("EUR"))
+    assert lines_of([money]) == ([], [])
+    assert len(lines_of([entry])[0]) == 1
 
 
 def test_the_accounts_of_a_statement_are_what_was_had_and_what_was_used_beyond_it() -> None:
