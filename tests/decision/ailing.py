@@ -196,7 +196,7 @@ def a_while_later(draw: st.DrawFn, world: Snapshot, number: int) -> Snapshot:
     return world
 
 
-def _time_passes(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
+def time_passes(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
     return replace(world, now=Instant(world.now + draw(st.sampled_from([1, 45_000, 11 * MS_PER_MINUTE]))))
 
 
@@ -227,7 +227,7 @@ def _a_node_changes(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
     return replace(world, nodes={**known, name: old})
 
 
-def _an_attempt_goes_on(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
+def an_attempt_goes_on(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
     """It starts, writes a checkpoint, or ends."""
     if not world.attempts:
         return world
@@ -245,7 +245,7 @@ def _an_attempt_goes_on(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
     return replace(world, attempts=attempts)
 
 
-def _all_start(_: st.DrawFn, world: Snapshot, __: str) -> Snapshot:
+def all_start(_: st.DrawFn, world: Snapshot, __: str) -> Snapshot:
     attempts = {
         key: replace(each, state=AttemptState.RUNNING, started_at=world.now)
         if each.state is AttemptState.LAUNCHING and not each.is_booking
@@ -255,7 +255,7 @@ def _all_start(_: st.DrawFn, world: Snapshot, __: str) -> Snapshot:
     return replace(world, attempts=attempts)
 
 
-def _what_stops_has_ended(_: st.DrawFn, world: Snapshot, __: str) -> Snapshot:
+def what_stops_has_ended(_: st.DrawFn, world: Snapshot, __: str) -> Snapshot:
     return ended(world)
 
 
@@ -265,12 +265,12 @@ def _somebody_comes(draw: st.DrawFn, world: Snapshot, number: str) -> Snapshot:
 
 
 _EVENTS = (
-    _time_passes,
+    time_passes,
     _a_node_changes,
     _a_node_changes,
-    _an_attempt_goes_on,
-    _all_start,
-    _what_stops_has_ended,
+    an_attempt_goes_on,
+    all_start,
+    what_stops_has_ended,
     _somebody_comes,
 )
 

@@ -65,17 +65,17 @@ def stretched(draw: st.DrawFn, *, waiting: int = 3) -> Snapshot:
     )
 
 
-def most_held(attempts: Iterable[Attempt]) -> dict[NodeName, int]:
+def most_held(attempts: Iterable[Attempt], now: Instant = NOW) -> dict[NodeName, int]:
     """GPUs of each node that are in use or booked at the worst instant from now on, if all that runs uses its time limit
     and its grace. What is being stopped is taken to have ended; inside a booking, the booking's own are counted once."""
     known = [each for each in attempts if not each.is_inside and each.state is not AttemptState.STOPPING]
     worst: dict[NodeName, int] = {}
-    for at in sorted({NOW, *(each.launched_at for each in known if each.launched_at > NOW)}):
+    for at in sorted({now, *(each.launched_at for each in known if each.launched_at > now)}):
         held: dict[NodeName, int] = {}
         for each in known:
             until = each.launched_at + each.time_limit_ms + each.grace_seconds * 1000
             if each.launched_at <= at < until:
-                for on, pods in (*each.placement.pods_by_node, *(_leaving(each) if at == NOW else ())):
+                for on, pods in (*each.placement.pods_by_node, *(_leaving(each) if at == now else ())):
                     held[on] = held.get(on, 0) + pods * each.pod.gpus
         for on, gpus in held.items():
             worst[on] = max(worst.get(on, 0), gpus)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scheduler.decision.foreseeing.foreseen import Assumed, Forecast
 from scheduler.decision.snapshot import Reservation, Snapshot
@@ -13,6 +14,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_DAY, CohortName, Instant, NodeName, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, Workload
 from tests.decision.builders import A100, NOW, attempt, balance, node, nodes, policy, pool, snapshot, workload
+from tests.decision.changing import changed
 from tests.decision.test_forecasting import HALF, LONGER, SOON, asked, busy, minutes
 from tests.decision.worlds import EXAMPLES, snapshots
 
@@ -150,9 +152,9 @@ def test_a_band_ends_no_more_than_a_day_later_for_those_who_are_still_to_come() 
     assert found.starts == (begins_at, begins_at + MS_PER_DAY)
 
 
-@given(snapshots(running=8))
+@given(st.one_of(snapshots(running=8), changed()))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_no_band_begins_before_now_or_ends_before_it_begins(world: Snapshot) -> None:
     for one in world.queued.values():
         starts = asked(world, one).starts
-        assert starts is None or NOW <= starts[0] <= starts[1]
+        assert starts is None or world.now <= starts[0] <= starts[1]

@@ -1,24 +1,29 @@
 """What no plan may ever do, checked from the outside over generated worlds."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
+from scheduler.decision.keeping.bookings import is_active
 from scheduler.decision.plan import Launch, Plan, Preemption, Victim
 from scheduler.decision.preempting.rules import Rule
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.policy import PriorityClass
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import GpuClassName, NodeName, WorkloadId, standard_needed
+from scheduler.domain.units import AllowanceId, GpuClassName, NodeName, WorkloadId
 from scheduler.domain.workloads import AttemptState, HoldMode
 from tests.decision.ailing import ailing
 from tests.decision.applying import ended, recorded
+from tests.decision.changing import changed
 from tests.decision.lively import lively
+from tests.decision.manifold import manifold
 from tests.decision.mingled import mingled
+from tests.decision.paying import Paid, require_paid
 from tests.decision.scattered import scattered
 from tests.decision.stretched import in_use, most_held, note_reach, stretched
 from tests.decision.trees import require_quota, require_rule, used
@@ -32,7 +37,7 @@ MEANS = {
     Reason.ARRAY_LIMIT,
     Reason.SPEND_GUARD,
 }
-worlds = st.one_of(snapshots(), lively(), stretched(), scattered(), ailing(), mingled())
+worlds = st.one_of(snapshots(), lively(), stretched(), scattered(), ailing(), mingled(), manifold(), changed())
 crowded = st.one_of(
     snapshots(waiting=4, running=10),
     lively(waiting=4, running=10),
@@ -40,6 +45,8 @@ crowded = st.one_of(
     scattered(),
     ailing(),
     mingled(waiting=4, running=10),
+    manifold(waiting=4, running=10),
+    changed(waiting=4, running=10),
 )
 
 
@@ -48,9 +55,9 @@ crowded = st.one_of(
 def test_no_node_is_asked_for_more_than_it_has(snapshot: Snapshot) -> None:
     plan = decide(snapshot)
     note_reach(plan, snapshot)
-    taken: dict[NodeName, Counter[str]] = {name: Counter() for name in snapshot.nodes}
+    taken: dict[NodeName, Counter[str]] = defaultdict(Counter)
     for attempt in snapshot.attempts.values():
-        if attempt.is_booking and attempt.launched_at > snapshot.now:
+        if attempt.is_booking and not is_active(attempt, snapshot.now):
             continue
         # What runs inside a booking is on GPUs that count as the booking's.
         _take(taken, attempt.placement, replace(attempt.pod, gpus=0) if attempt.is_inside else attempt.pod)
@@ -75,7 +82,7 @@ def test_no_node_is_asked_for_more_than_it_has(snapshot: Snapshot) -> None:
     _require_own_room_inside(snapshot, plan)
 
 
-@given(stretched())
+@given(st.one_of(stretched(), manifold()))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_a_booking_finds_its_gpus_whatever_starts_grows_shrinks_or_falls_before_it(snapshot: Snapshot) -> None:
     """If all that runs uses its time limit, cycle after cycle."""
@@ -87,7 +94,7 @@ def test_a_booking_finds_its_gpus_whatever_starts_grows_shrinks_or_falls_before_
         for name, gpus in in_use(recorded_as.attempts.values()).items():
             assert gpus <= snapshot.nodes[name].gpus
         snapshot = ended(recorded_as)
-        for name, gpus in most_held(snapshot.attempts.values()).items():
+        for name, gpus in most_held(snapshot.attempts.values(), snapshot.now).items():
             assert gpus <= snapshot.nodes[name].gpus
 
 
@@ -166,7 +173,7 @@ def test_no_victim_falls_without_whom_the_preemptor_would_fit(snapshot: Snapshot
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_every_start_is_held_in_full_or_unfunded_by_policy(snapshot: Snapshot) -> None:
     plan = decide(snapshot)
-    spent: Counter[str] = Counter()
+    paid: list[Paid] = []
     for launch in [*plan.launches, *(preemption.launch for preemption in plan.preemptions)]:
         workload = snapshot.queued[launch.workload_id]
         terms = snapshot.policy.priority_classes[workload.spec.priority_class]
@@ -174,31 +181,29 @@ def test_every_start_is_held_in_full_or_unfunded_by_policy(snapshot: Snapshot) -
             assert launch.funding == ()
             assert launch.is_reserved or launch.booking_id is not None or terms.may_start_unfunded
             continue
-        spent.update({share.allowance_id: share.amount for share in launch.funding})
-        held_ms = workload.spec.time_limit_ms
-        if terms.hold is HoldMode.ROLLING:
-            held_ms = min(held_ms, terms.slice_ms)
-        weight = snapshot.policy.gpu_classes[launch.gpu_class].weight
-        gpus = launch.placement.pods * workload.spec.pod.gpus
-        needed = standard_needed(held_ms * gpus, weight, terms.class_factor)
-        assert sum(share.amount for share in launch.funding) == needed
+        held_ms = _held_ms(terms, workload.spec.time_limit_ms) * launch.placement.pods * workload.spec.pod.gpus
+        paid.append(Paid.of_work(workload, launch.pool, launch.gpu_class, held_ms, launch.funding))
     for growth in plan.growths:
-        spent.update({share.allowance_id: share.amount for share in growth.funding})
         attempt = snapshot.attempts[growth.attempt_id]
         terms = snapshot.policy.priority_classes[attempt.priority_class]
-        held_ms = (attempt.started_at or snapshot.now) + attempt.time_limit_ms - snapshot.now
-        if terms.hold is HoldMode.ROLLING:
-            held_ms = min(held_ms, terms.slice_ms)
+        held_ms = _held_ms(terms, (attempt.started_at or snapshot.now) + attempt.time_limit_ms - snapshot.now)
         gpus = (growth.placement.pods - attempt.placement.pods) * attempt.pod.gpus
-        weight = snapshot.policy.gpu_classes[attempt.gpu_class].weight
-        assert sum(share.amount for share in growth.funding) == standard_needed(
-            held_ms * gpus, weight, terms.class_factor
-        )
-    for move in (move for preemption in plan.preemptions for move in preemption.moves):
-        assert move.funding
-        spent.update({share.allowance_id: share.amount for share in move.funding})
+        paid.append(Paid.of_growth(attempt, held_ms * gpus, growth.funding))
+    moves = [move for preemption in plan.preemptions for move in preemption.moves]
+    shares = [
+        share for funding in (*(each.shares for each in paid), *(m.funding for m in moves)) for share in funding
+    ]
+    spent: Counter[AllowanceId] = Counter()
+    for share in shares:
+        spent[share.allowance_id] += share.amount
     for known in snapshot.balances.values():
         assert spent[known.allowance.id] <= max(0, known.spendable)
+    for each in paid:
+        require_paid(snapshot, each, spent)
+
+
+def _held_ms(terms: PriorityClass, lasts_ms: int) -> int:
+    return min(lasts_ms, terms.slice_ms) if terms.hold is HoldMode.ROLLING else lasts_ms
 
 
 @given(worlds)
@@ -254,7 +259,7 @@ def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot)
         assert not launch.is_funded or launch.is_reserved or _was_behind(snapshot, launch)
 
 
-@given(st.one_of(snapshots(waiting=6, running=6), stretched(), ailing(), mingled()), st.booleans())
+@given(st.one_of(snapshots(waiting=6, running=6), stretched(), ailing(), mingled(), changed()), st.booleans())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool) -> None:
     """Without arrivals and ends, launches and preemptions come to rest."""

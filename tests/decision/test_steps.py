@@ -12,7 +12,9 @@ from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import Explanation, State
 from scheduler.domain.units import Instant, WorkloadId
 from tests.decision.builders import A100, NOW, attempt, cold, node, nodes, placements, snapshot, workload
+from tests.decision.changing import changed
 from tests.decision.lively import lively
+from tests.decision.manifold import manifold
 from tests.decision.mingled import mingled
 from tests.decision.stretched import stretched
 from tests.decision.worlds import EXAMPLES, snapshots, splits
@@ -30,7 +32,7 @@ def explanations(state: State, snapshot: Snapshot) -> dict[WorkloadId, Explanati
 @given(st.data())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_steps_over_any_split_of_the_changes_end_where_a_cold_decision_does(data: st.DataObject) -> None:
-    worlds = data.draw(st.sampled_from([snapshots, lively, stretched, mingled]), label="worlds")()
+    worlds = data.draw(st.sampled_from([snapshots, lively, stretched, mingled, manifold]), label="worlds")()
     first = data.draw(worlds, label="first")
     last = replace(
         data.draw(worlds, label="last"),
@@ -67,7 +69,7 @@ def test_what_is_not_fed_back_is_planned_again(snapshot: Snapshot) -> None:
     assert once.verdicts == ()
 
 
-@given(snapshots(), st.randoms(use_true_random=False))
+@given(st.one_of(snapshots(), changed()), st.randoms(use_true_random=False))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_the_plan_does_not_depend_on_the_order_of_the_inputs(snapshot: Snapshot, shuffler: Random) -> None:
     shuffled: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide, step
 from scheduler.decision.plan import Plan
@@ -32,6 +33,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, Workload
 from tests.decision.builders import attempt, node, nodes, placements, snapshot, workload
+from tests.decision.changing import changed
 from tests.decision.worlds import EXAMPLES, TEAMS, snapshots
 
 
@@ -46,7 +48,7 @@ def told(plan: Plan) -> tuple[object, ...]:
     )
 
 
-@given(snapshots())
+@given(st.one_of(snapshots(), changed()))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_names_that_sort_alike_change_nothing(world: Snapshot) -> None:
     assert re.sub(r"'z(\w)", r"'\1", repr(told(decide(_renamed(world))))) == repr(told(decide(world)))
@@ -70,13 +72,13 @@ def test_an_array_without_a_limit_starts_as_as_many_single_jobs_would(world: Sna
     assert told(decide(replace(world, queued=arrays))) == told(decide(replace(world, queued=singles)))
 
 
-@given(snapshots())
+@given(st.one_of(snapshots(), changed()))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_who_submits_early_what_may_start_later_stands_as_if_it_were_submitted_then(world: Snapshot) -> None:
     """However long ago: a begin time, or a sandbox that was stopped for a month and resumed, makes nobody older."""
 
     def long_ago(work: Workload) -> Workload:
-        return replace(work, submitted_at=Instant(0), eligible_at=work.submitted_at)
+        return replace(work, submitted_at=Instant(0), eligible_at=work.waits_since)
 
     early = replace(world, queued={name: long_ago(work) for name, work in world.queued.items()})
     assert told(decide(early)) == told(decide(world))
@@ -128,9 +130,9 @@ def _renamed(world: Snapshot) -> Snapshot:
     def run(known: Attempt) -> Attempt:
         leaving = placed(known.leaving) if known.leaving is not None else None
         of = WorkloadId(f"z{known.workload_id}")
-        return replace(
-            known, id=AttemptId(f"z{known.id}"), workload_id=of, placement=placed(known.placement), leaving=leaving
-        )
+        inside = WorkloadId(f"z{known.booking_id}") if known.booking_id is not None else None
+        moved = replace(known, placement=placed(known.placement), leaving=leaving)
+        return replace(moved, id=AttemptId(f"z{known.id}"), workload_id=of, booking_id=inside)
 
     reservations = [
         replace(each, workload_id=WorkloadId(f"z{each.workload_id}"), placement=placed(each.placement))

@@ -323,6 +323,7 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
 def splits(draw: st.DrawFn, first: Snapshot, last: Snapshot) -> list[Changes]:
     """From nothing over the first snapshot to the last, in one to four steps; the policy is the last's from the start."""
     steps = draw(st.integers(1, 4))
+    priced = draw(st.integers(0, steps - 1))
     fields = ("nodes", "queued", "attempts", "launched", "balances", "reservations", "tiers", "usage", "spent")
     entries: list[list[tuple[str, str, object]]] = [[] for _ in range(steps)]
     for name in fields:
@@ -341,6 +342,7 @@ def splits(draw: st.DrawFn, first: Snapshot, last: Snapshot) -> list[Changes]:
                 policy=last.policy if position == 0 else None,
                 pauses=last.pauses if is_last else first.pauses,
                 stops=last.stops if is_last else None,
+                prices=last.prices if position == priced else None,
                 **values,  # type: ignore[arg-type] # the six mappings by name
             )
         )
