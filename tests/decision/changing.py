@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scheduler.decision.decide import decide
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.domain.allowances import Holder, HolderKind
-from scheduler.domain.brakes import Brake, Pause
+from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Taint
 from scheduler.domain.guards import GuardWindow, PastSpend, window_at
 from scheduler.domain.policy import Policy, Pool
@@ -26,6 +26,7 @@ from scheduler.domain.units import (
     PoolName,
     StandardGpuMs,
     TeamName,
+    TierName,
 )
 from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Workload
@@ -181,7 +182,13 @@ def _use_is_counted(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
     return replace(world, spent={**world.spent, holder: past}, usage={**world.usage, EngineerId(owner): used})
 
 
-# --- policy ----------------------------------------------------------------------------------------------------------
+def _a_tier_changes(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
+    owner = EngineerId(draw(st.sampled_from(OWNERS)))
+    tiers = _without(world.tiers, owner)
+    return replace(world, tiers={**tiers, owner: TierName("small")} if owner not in world.tiers else tiers)
+
+
+# --- policy and brakes -------------------------------------------------------------------------------------------------
 
 
 def _policy_changes(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
@@ -251,6 +258,11 @@ def _brakes_change(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
     return replace(world, pauses=(Pause(brake, "ops", "test", world.now),) if brake is not None else ())
 
 
+def _some_were_stopped(draw: st.DrawFn, world: Snapshot, _: str) -> Snapshot:
+    """So many GPUs just now, which the rate counts for ten minutes."""
+    return replace(world, stops=(*world.stops, Stop(Brake.PREEMPT, world.now, draw(st.integers(1, 8)))))
+
+
 def _without(known: Mapping[Any, Any], key: object) -> dict[Any, Any]:
     return {each: value for each, value in known.items() if each != key}
 
@@ -275,6 +287,8 @@ _EVENTS = (
     _policy_changes,
     _policy_changes,
     _brakes_change,
+    _some_were_stopped,
+    _a_tier_changes,
 )
 _CHANGES_OF_POLICY: tuple[Callable[[Any, Policy], Mapping[str, object]], ...] = (
     _a_pool_goes_or_comes,

@@ -57,6 +57,7 @@ from tests.decision.builders import (
     nodes,
     policy,
     snapshot,
+    tier,
     workload,
 )
 from tests.decision.pay import CLASSES, MIG, SOON, balances_of, prices
@@ -78,9 +79,9 @@ def manifold(draw: st.DrawFn, *, waiting: int = 6, running: int = 6) -> Snapshot
     attempts: list[Attempt] = []
     for number in range(draw(mostly(0, 1, 2, 3))):
         attempts += draw(booked(f"bk{number}", known, attempts))
-    for number in range(draw(mostly(running, 0, running // 2))):
+    for number in range(draw(st.sampled_from([running, running, running // 2, 2, 0]))):
         attempts += draw(_running(f"r{number}", known, attempts))
-    queued = [draw(waiting_of(f"w{number}")) for number in range(draw(mostly(waiting, 1, 2)))]
+    queued = [draw(waiting_of(f"w{number}")) for number in range(draw(st.sampled_from([waiting, waiting, 2, 1])))]
     world = snapshot(
         known,
         queued,
@@ -219,6 +220,7 @@ def policies(draw: st.DrawFn) -> Policy:
         classes=draw(classes_of()),
         cohorts=draw(cohorts_of()),
         limits=draw(limits_of()),
+        tiers=[tier("small", gpus_max=4)],
     )
     gpu_classes = {**made.gpu_classes, MIG: GpuClass(MIG, PerMille(150), resource="nvidia.com/mig-1g.10gb")}
     return replace(
@@ -306,9 +308,9 @@ def _running(draw: st.DrawFn, name: str, known: dict[NodeName, Node], others: li
         priority_class=PriorityClassName(draw(mostly("standard", "spare", "urgent"))),
         time_limit_ms=draw(st.sampled_from([1, 2, 5])) * MS_PER_HOUR,
     )
-    if made.placement.pods > 1 and draw(mostly(True, False)):
+    if draw(st.booleans()) and (made.placement.pods > 1 or wanted > 1):
         least = draw(st.integers(1, made.placement.pods))
-        terms = ElasticTerms(least, made.placement.pods + draw(st.integers(0, 2)), project=APOLLO)
+        terms = ElasticTerms(least, made.placement.pods + draw(mostly(2, 0, 1)), project=APOLLO)
         made = replace(made, elastic=terms)
         return [made.shrunk_to(least) if made.surplus and draw(mostly(False, True)) else made]
     return [replace(made, state=AttemptState.STOPPING) if draw(mostly(False, False, True)) else made]
