@@ -34,12 +34,12 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState, WorkloadTitle
 from scheduler.finance.approval_book import ApprovalBook
 from scheduler.finance.prices.price_shelf import PriceShelf
-from scheduler.finance.proving.keeping import HeadBook, PeriodBook
+from scheduler.finance.proving.ports import HeadBook, PeriodBook
 from scheduler.finance.reconciling.capacity_book import CapacityBook
+from scheduler.ledger.books import JournalBook
 from scheduler.ledger.holds import Hold
-from scheduler.ledger.keeping import JournalBook
 from scheduler.ledger.token_holds import TokenHoldBook
-from scheduler.metering.keeping import GpuFaultBook, IdleBook, SampleBook
+from scheduler.metering.books import GpuFaultBook, IdleBook, SampleBook
 from scheduler.metering.samples import Reading
 
 

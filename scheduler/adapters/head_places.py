@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scheduler.adapters.head_folder import require_same
-from scheduler.finance.proving.keeping import HeadArchive
+from scheduler.finance.proving.ports import HeadArchive
 
 
 @dataclass(frozen=True, slots=True)

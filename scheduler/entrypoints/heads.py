@@ -11,7 +11,7 @@ from scheduler.adapters.head_places import HeadPlaces
 from scheduler.adapters.signing import open_key
 from scheduler.domain.errors import InvalidInput
 from scheduler.entrypoints.settings import ClusterKind, Settings
-from scheduler.finance.proving.keeping import HeadArchive
+from scheduler.finance.proving.ports import HeadArchive
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.ports import Clock, Store
 

@@ -19,9 +19,9 @@ from scheduler.domain.workloads import Attempt, Workload
 from scheduler.entrypoints.devcluster import simulated
 from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
+from scheduler.ledger.books import BalanceDifference
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import PostedEntry
-from scheduler.ledger.keeping import BalanceDifference
 from tests.adapters.sql.invariants import violations
 from tests.controlplane.planes import kubeconfig_of
 from tests.e2e.admission import let_edit, stamp_authors

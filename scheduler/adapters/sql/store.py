@@ -35,11 +35,11 @@ from scheduler.adapters.sql.serving_alone import Claim
 from scheduler.domain.errors import Unavailable
 from scheduler.finance.approval_book import ApprovalBook
 from scheduler.finance.prices.price_shelf import PriceShelf
-from scheduler.finance.proving.keeping import HeadBook, PeriodBook
+from scheduler.finance.proving.ports import HeadBook, PeriodBook
 from scheduler.finance.reconciling.capacity_book import CapacityBook
-from scheduler.ledger.keeping import JournalBook
+from scheduler.ledger.books import JournalBook
 from scheduler.ledger.token_holds import TokenHoldBook
-from scheduler.metering.keeping import GpuFaultBook, IdleBook, SampleBook
+from scheduler.metering.books import GpuFaultBook, IdleBook, SampleBook
 from scheduler.ports import (
     AllowanceBook,
     AttemptBook,

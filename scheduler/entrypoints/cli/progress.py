@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from scheduler.entrypoints.cli.output import err
 from scheduler.finance.proving.findings import Finding
-from scheduler.finance.proving.keeping import Evidence
+from scheduler.finance.proving.ports import Evidence
 from scheduler.finance.proving.relations import Relation, Values
 
 TOLD_EVERY_SECONDS = 1.0

@@ -18,8 +18,8 @@ from scheduler.finance.proving.heads import (
     split_leaves,
     waiting_text,
 )
-from scheduler.finance.proving.keeping import HeadArchive
 from scheduler.finance.proving.merkle import Frontier
+from scheduler.finance.proving.ports import HeadArchive
 from scheduler.finance.proving.relations import Values
 
 

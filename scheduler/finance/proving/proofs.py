@@ -14,7 +14,6 @@ from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.finance.proving.chain import Chain
 from scheduler.finance.proving.endorsement import Endorsement, IsSigned, leads, parse_endorsements
 from scheduler.finance.proving.heads import Head, Unreadable, parse_head
-from scheduler.finance.proving.keeping import Evidence
 from scheduler.finance.proving.merkle import (
     HASH_BYTES,
     consistency_proof,
@@ -23,6 +22,7 @@ from scheduler.finance.proving.merkle import (
     is_included,
     leaf_hash,
 )
+from scheduler.finance.proving.ports import Evidence
 from scheduler.finance.proving.relations import SEALED, SEALS, TREES, Relation, Values, canonical_rows
 from scheduler.finance.proving.takeaway import once
 

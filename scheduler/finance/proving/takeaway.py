@@ -12,7 +12,7 @@ from typing import Any
 from scheduler.domain.periods import iso
 from scheduler.domain.units import Instant
 from scheduler.finance.proving.endorsement import IsSigned, leads, parse_endorsements
-from scheduler.finance.proving.keeping import Signer
+from scheduler.finance.proving.ports import Signer
 
 FORMAT = "allot-statement/1"
 

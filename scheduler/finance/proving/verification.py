@@ -11,8 +11,8 @@ from scheduler.finance.proving.chain import read_chain, rewritten
 from scheduler.finance.proving.endorsement import IsSigned
 from scheduler.finance.proving.findings import Finding, FindingCode, Findings, TreeReport, Verification
 from scheduler.finance.proving.heads import Unreadable
-from scheduler.finance.proving.keeping import Evidence, HeadArchive
 from scheduler.finance.proving.merkle import HASH_BYTES
+from scheduler.finance.proving.ports import Evidence, HeadArchive
 from scheduler.finance.proving.relations import SEALED, SEALS, TREES, Relation, Values, digests_of, leaf_hashes
 from scheduler.finance.proving.sums import Sums, rows_after
 

@@ -13,7 +13,7 @@ from scheduler.domain.records import PodRun
 from scheduler.domain.units import AttemptId, EngineerId, Instant, NodeName, ProjectName
 from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.proving.keeping import Booked, PeriodBook, SeenUse
+from scheduler.finance.proving.ports import Booked, PeriodBook, SeenUse
 from scheduler.finance.reconciling.closing import Closing, ClosingState, standing
 from scheduler.finance.reconciling.reconciliation import (
     PLATFORM,

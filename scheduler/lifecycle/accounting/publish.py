@@ -20,8 +20,8 @@ from scheduler.finance.proving.heads import (
     parse_head,
     waiting_text,
 )
-from scheduler.finance.proving.keeping import HeadArchive, HeadBook, PublishedHead, Signer
 from scheduler.finance.proving.merkle import Frontier
+from scheduler.finance.proving.ports import HeadArchive, HeadBook, PublishedHead, Signer
 from scheduler.finance.proving.relations import TREES, Relation, leaf_hashes
 from scheduler.ports import Store
 

@@ -14,8 +14,8 @@ from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.postings import Posting, paid_posting, plainly_priced, worth_of
 from scheduler.finance.prices.price_book import PriceBook, Unpriced, first_unpriced
 from scheduler.finance.prices.rating import Rating
+from scheduler.ledger.books import UsedBy
 from scheduler.ledger.journal import AccountKind
-from scheduler.ledger.keeping import UsedBy
 from scheduler.lifecycle.accounting.valued import with_attempts
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.conservation import PERIOD_MS_MAX, buckets_of, node_accounts

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
 from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AttemptId, CommandId, Instant, Unit
+from scheduler.ledger.books import BalanceDifference
 from scheduler.ledger.grants import grant
 from scheduler.ledger.journal import (
     Account,
@@ -20,7 +21,6 @@ from scheduler.ledger.journal import (
     TransactionKind,
     transfer_entries,
 )
-from scheduler.ledger.keeping import BalanceDifference
 from scheduler.ports import Books
 from tests.adapters.sql.invariants import violations
 from tests.ledger.build import allowance

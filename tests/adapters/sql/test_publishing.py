@@ -12,7 +12,7 @@ from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode, Unavailable
 from scheduler.domain.people import Caller, Role
 from scheduler.finance.proving.chain import read_chain
-from scheduler.finance.proving.keeping import HeadBook, PublishedHead
+from scheduler.finance.proving.ports import HeadBook, PublishedHead
 from scheduler.finance.proving.verification import verify
 from scheduler.lifecycle.accounting.publish import Publisher
 from tests.adapters.public_keys import public_key_pem

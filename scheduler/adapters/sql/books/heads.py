@@ -10,7 +10,7 @@ from scheduler.adapters.sql.columns import Row
 from scheduler.adapters.sql.querying import insert_all
 from scheduler.adapters.sql.tables.proofs import heads
 from scheduler.domain.errors import Conflict, RefusalCode
-from scheduler.finance.proving.keeping import PublishedHead
+from scheduler.finance.proving.ports import PublishedHead
 from scheduler.finance.proving.relations import Relation, Values
 
 _HEAD = RowCodec(PublishedHead, heads)

@@ -16,9 +16,9 @@ from scheduler.adapters.sql.tables.periods import period_closings
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.finance.reconciling.closing import ClosingState
+from scheduler.ledger.books import BalanceDifference
 from scheduler.ledger.canonical import body_hash
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Transaction, TransactionKind
-from scheduler.ledger.keeping import BalanceDifference
 
 _TRANSACTION_KINDS = {kind.value: kind for kind in TransactionKind}
 

@@ -50,8 +50,8 @@ from scheduler.domain.units import (
     PoolName,
     Unit,
 )
+from scheduler.ledger.books import PoolUse, TermsUsed, UsedBy
 from scheduler.ledger.journal import Account, AccountKind, PostedSum, TransactionKind
-from scheduler.ledger.keeping import PoolUse, TermsUsed, UsedBy
 from scheduler.ledger.statement import HAD, STATED, CompanyLines, Released, StatementLine
 
 _ENTRY, _POSTED, _ACCOUNT = tables.entries.c, tables.transactions.c, tables.accounts.c

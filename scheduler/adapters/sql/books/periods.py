@@ -14,7 +14,7 @@ from scheduler.adapters.sql.tables.samples import gpu_hours, gpus
 from scheduler.adapters.sql.tables.workloads import attempts, pods
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant, NodeName
-from scheduler.finance.proving.keeping import Booked, SeenUse
+from scheduler.finance.proving.ports import Booked, SeenUse
 from scheduler.finance.reconciling.closing import Closing, ClosingState
 from scheduler.finance.reconciling.reconciliation import Difference, Settlement
 from scheduler.ledger.journal import AccountKind

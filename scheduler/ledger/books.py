@@ -1,4 +1,4 @@
-"""Where the journal is kept, as a Protocol."""
+"""The book of the journal, as a Protocol: part of `ports.Books`, declared here because it speaks of the ledger's values."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
