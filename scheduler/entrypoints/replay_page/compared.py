@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from scheduler.domain.units import MS_PER_SECOND
+from scheduler.domain.wording import agreeing
 from scheduler.entrypoints.replay_page.charts import strip, two_sided
 from scheduler.entrypoints.web.formatting import DASH, MINUS, duration, grouped
 
@@ -63,10 +64,12 @@ def comparison(compared: Json) -> Json:
 
 def _sentence(compared: Json) -> str:
     gained, lost = compared["engineers_gained"], compared["engineers_lost"]
-    same = len(compared["engineers"]) - gained - lost
+    count = len(compared["engineers"])
+    same = count - gained - lost
     return (
-        f"Of {grouped(len(compared['engineers']))} engineers, {grouped(gained)} get more GPU-hours served under "
-        f"{compared['to']}, {grouped(lost)} get fewer, {grouped(same)} the same."
+        f"Of {grouped(count)} {agreeing(count, 'engineer', 'engineers')}, {grouped(gained)} "
+        f"{agreeing(gained, 'gets', 'get')} more GPU-hours served under {compared['to']}, {grouped(lost)} "
+        f"{agreeing(lost, 'gets', 'get')} fewer, {grouped(same)} the same."
     )
 
 

@@ -80,8 +80,7 @@ def _lead(report: Json) -> str:
     if len(policies) == 1:
         return (
             f"{percent(first['utilisation']['mean'])} of the GPUs are used; work waits {_wait(first)} in the mean; "
-            f"{grouped(first['preemptions']['count'])} preemptions lose "
-            f"{whole(first['preemptions']['lost_gpu_hours'])} GPU-hours."
+            f"{_preempted(first)}."
         )
     return " ".join(_against(first, other) for other in policies[1:])
 
@@ -90,21 +89,29 @@ def _against(first: Json, other: Json) -> str:
     if not other["submissions"]["started"]:
         also = "" if first["submissions"]["started"] else f", nor under {first['name']}{_turned_away(first)}"
         return f"Under {other['name']}, none of the work starts{_turned_away(other)}{also}."
-    lost = [policy["preemptions"]["lost_gpu_hours"] for policy in (first, other)]
+    starting, turned_away = other["submissions"]["started"], refused(other)
+    before = first["preemptions"]
     parts = [
         f"{percent(other['utilisation']['mean'])} of the GPUs are used instead of "
         f"{percent(first['utilisation']['mean'])}",
-        f"{grouped(other['submissions']['started'])} workloads start instead of "
+        f"{grouped(starting)} {agreeing(starting, 'workload starts', 'workloads start')} instead of "
         f"{grouped(first['submissions']['started'])}",
     ]
-    if refused(first) or refused(other):
-        parts.append(f"{whole(refused(other))} are refused instead of {whole(refused(first))}")
+    if refused(first) or turned_away:
+        parts.append(
+            f"{whole(turned_away)} {agreeing(turned_away, 'is', 'are')} refused instead of {whole(refused(first))}"
+        )
     if first["submissions"]["started"]:
         parts.insert(1, f"work waits {_wait(other)} in the mean instead of {_wait(first)}")
     return (
-        f"Under {other['name']}, {', '.join(parts)}, and {grouped(other['preemptions']['count'])} preemptions lose "
-        f"{whole(lost[1])} GPU-hours instead of {grouped(first['preemptions']['count'])} that lose {whole(lost[0])}."
+        f"Under {other['name']}, {', '.join(parts)}, and {_preempted(other)} instead of {grouped(before['count'])} that "
+        f"{agreeing(before['count'], 'loses', 'lose')} {whole(before['lost_gpu_hours'])}."
     )
+
+
+def _preempted(policy: Json) -> str:
+    count, hours = policy["preemptions"]["count"], round(policy["preemptions"]["lost_gpu_hours"])
+    return f"{grouped(count)} {agreeing(count, 'preemption loses', 'preemptions lose')} {_counted(hours, 'GPU-hour')}"
 
 
 def _turned_away(policy: Json) -> str:

@@ -81,6 +81,20 @@ def test_one_of_a_thing_is_told_in_the_singular(made: dict[str, Any]) -> None:
     assert "1 workload (a test) of 1 engineer, " in text
 
 
+def test_its_sentences_agree_with_one_of_a_thing(made: dict[str, Any]) -> None:
+    first, _ = made["policies"]
+    preempted = {**first["preemptions"], "count": 1, "lost_gpu_hours": 1.2}
+    once = {**first["submissions"], "started": 1, "refused": {"unknown-team": 1}}
+    policies = [{**first, "preemptions": preempted, "submissions": once}, {**first, "name": "b"}]
+    policies[1] |= {"preemptions": preempted, "submissions": once}
+    (compared,) = made["comparisons"]
+    alone = {**compared, "engineers": compared["engineers"][:1], "engineers_gained": 1, "engineers_lost": 0}
+    text = page({**made, "policies": policies, "comparisons": [alone]})
+    assert "1 workload starts instead of 1, 1 is refused instead of 1, and 1 preemption loses 1 GPU-hour " in text
+    assert "instead of 1 that loses 1." in text
+    assert "Of 1 engineer, 1 gets more GPU-hours served under" in text
+
+
 def test_each_policy_s_cluster_is_told_where_they_differ(made: dict[str, Any]) -> None:
     """Nodes of a model that a policy has no class for are left out under it."""
     first, second = made["policies"]
