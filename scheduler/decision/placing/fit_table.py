@@ -5,6 +5,7 @@ nodes of one sort with the same room left have the same column, which is reckone
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,15 @@ Columns = NDArray[np.intp] | slice
 _UNBOUNDED = 2**30
 """Pods that fit as far as a resource is concerned of which none is asked."""
 
+_Alike = tuple[Amounts, bytes, tuple[Amounts, Amounts]]
+"""A node's size, which shapes may go there by its labels, and what is left on it."""
 
-_Alike = tuple[Amounts, bytes, Amounts]
-"""A node's size, which shapes may go there by its labels, and what is available on it."""
 
-_Column = tuple[IntArray, IntArray]
-"""By shape: pods that fit, and preference."""
+class _Column(NamedTuple):
+    """What the table has of a node: `fits` by shape."""
+
+    left: IntArray
+    fits: IntArray
 
 
 class FitTable:
@@ -57,14 +61,13 @@ class FitTable:
         self._labels: list[Mapping[str, str]] = []
         self._nodes: list[Node] = []
         self._uses: list[NodeUse] = []
-        self.available = np.zeros((3, 0), dtype=np.int64)
-        self._coming = np.zeros((3, 0), dtype=np.int64)
+        self._lay_out(0)
         self._columns: dict[_Alike, _Column] = {}
         """Of nodes that are alike, for the rows that there are: dropped when one is added."""
         self._takers: list[bytes] = []
         """Of each node, which of the rows may go there by its labels; as of the first of the columns."""
-        self.order = np.zeros(0, dtype=np.int64)
-        """Preference among nodes that fit: the smaller, the tighter the node."""
+        self._column_at: list[_Column | None] = []
+        """Which of them each node has; None where it was reckoned otherwise."""
         self._halves_per = np.zeros((2, 0), dtype=np.float64)
         """Half shares of a GPU in a milli-CPU and in a MiB of each node."""
         self._asked = np.zeros((0, 3), dtype=np.int64)
@@ -74,9 +77,9 @@ class FitTable:
         self._waived = np.zeros((0, 3), dtype=np.int64)
         """Unbounded where it asks nothing, else 0."""
         self._matches = np.zeros((0, 0), dtype=np.bool_)
-        self._counts = np.zeros((0, 0), dtype=np.int64)
-        self._ranks = np.zeros((0, 0), dtype=np.int64)
-        """Preference among the nodes for one pod of each shape."""
+        self._fits = np.zeros((2, 0, 0), dtype=np.int64)
+        """Pods of each shape that fit on each node, and preference among the nodes for one."""
+        self._counts, self._ranks = self._fits
 
     # --- nodes -----------------------------------------------------------------------------------------------------
 
@@ -90,9 +93,7 @@ class FitTable:
         self.domains = Domains(self._topology, self.names, self._labels)
         self._accepts = np.array([node.accepts_work for node in nodes], dtype=np.bool_)
         self._size = np.array([size_of(node) for node in nodes], dtype=np.int64).reshape(len(nodes), 3).T.copy()
-        self.available = np.zeros((3, len(nodes)), dtype=np.int64)
-        self._coming = np.zeros((3, len(nodes)), dtype=np.int64)
-        self.order = np.zeros(len(nodes), dtype=np.int64)
+        self._lay_out(len(nodes))
         self._halves_per = HALVES * self._size[0] / np.maximum(self._size[1:], 1)
         self._is_rebuilt = True
         self._stale.clear()
@@ -134,7 +135,7 @@ class FitTable:
         self._asked[row] = [max(1, each) for each in asked]
         self._waived[row] = [0 if each else _UNBOUNDED for each in asked]
         self._fill_rows(slice(row, row + 1), [shape])
-        self._columns.clear()
+        self._forget_columns()
         return row
 
     def refresh(self) -> None:
@@ -142,9 +143,9 @@ class FitTable:
         if self._is_rebuilt:
             self._is_rebuilt = self._is_resized = False
             self._stale.clear()
-            self._columns.clear()
+            self._forget_columns()
             for position in range(len(self.names)):
-                self._look_at(position)
+                self._look_at(position, left_on(self._nodes[position], self._uses[position]))
             self._grow(len(self._asked))
             self._fill_rows(slice(0, len(self.rows)), list(self.rows))
         elif self._stale or self._is_resized:
@@ -296,36 +297,45 @@ class FitTable:
 
     # --- upkeep ----------------------------------------------------------------------------------------------------
 
-    def _look_at(self, position: int) -> Amounts:
-        """Take what is left on a node. Returns what is available on it now."""
-        available, coming = left_on(self._nodes[position], self._uses[position])
-        now, later = self.available, self._coming  # three numbers alone are quicker to set than a column
-        now[0, position], now[1, position], now[2, position] = available
-        later[0, position], later[1, position], later[2, position] = coming
-        self.order[position] = tightness(available)
-        return available
+    def _lay_out(self, nodes: int) -> None:
+        """`order` is preference among nodes that fit: the smaller, the tighter the node."""
+        self._left = np.zeros((7, nodes), dtype=np.int64)
+        self.available, self._coming, self.order = self._left[:3], self._left[3:6], self._left[6]
+
+    def _forget_columns(self) -> None:
+        self._columns.clear()
+        self._column_at = [None] * len(self.names)
+
+    def _look_at(self, position: int, left: tuple[Amounts, Amounts]) -> None:
+        available, coming = left
+        self._left[:, position] = (*available, *coming, tightness(available))
 
     def _set_columns(self, used: slice, positions: list[int]) -> None:
         """Nodes that were booked on: their columns, reckoned for those alone that are like none that is known."""
         if len(self._columns) > _COLUMNS_MAX:
-            self._columns.clear()
+            self._forget_columns()
         known = self._columns
         if not known:
             self._takers = [column.tobytes() for column in self._matches[used].T]
-        alike = [(size_of(self._nodes[each]), self._takers[each], self._look_at(each)) for each in positions]
+        nodes, takers, uses = self._nodes, self._takers, self._uses
+        alike = [(size_of(nodes[at]), takers[at], left_on(nodes[at], uses[at])) for at in positions]
         fresh = {key: position for key, position in zip(alike, positions, strict=True) if key not in known}
         if fresh:
+            for key, position in fresh.items():
+                self._look_at(position, key[2])
             columns = _columns_at(list(fresh.values()))
             counts = self._fitting(used, self.available[:, columns]) * self._matches[used, columns]
-            ranks = self._ranked(self._takes[used], columns)
-            for number, key in enumerate(fresh):
-                known[key] = (counts[:, number].copy(), ranks[:, number].copy())
+            fits = np.stack([counts, self._ranked(self._takes[used], columns)])
+            for number, (key, position) in enumerate(fresh.items()):
+                known[key] = _Column(self._left[:, position].copy(), fits[:, :, number].copy())
         totals = self.totals[used]
         for position, key in zip(positions, alike, strict=True):  # few: one by one they are quicker than together
-            (counts, ranks), column = known[key], self._counts[used, position]
-            totals += counts - column
-            column[:] = counts
-            self._ranks[used, position] = ranks
+            column = known[key]
+            if column is not self._column_at[position]:  # else it was booked on, and is as it was
+                self._column_at[position] = column
+                totals += column.fits[0] - self._counts[used, position]
+                self._left[:, position] = column.left
+                self._fits[:, used, position] = column.fits
 
     def _ranked(self, takes: IntArray, columns: Columns) -> IntArray:
         """Preference among nodes for each of `takes` (rows × 3), the smaller the better."""
@@ -336,12 +346,12 @@ class FitTable:
         self._asked = np.vstack([self._asked, np.ones((rows - known, 3), dtype=np.int64)])
         self._waived = np.vstack([self._waived, np.zeros((rows - known, 3), dtype=np.int64)])
         self._takes = np.vstack([self._takes, np.zeros((rows - known, 3), dtype=np.int64)])
-        counts = np.zeros((rows, len(self.names)), dtype=np.int64)
-        ranks = np.zeros((rows, len(self.names)), dtype=np.int64)
+        fits = np.zeros((2, rows, len(self.names)), dtype=np.int64)
         matches = np.zeros((rows, len(self.names)), dtype=np.bool_)
         if self._counts.shape[1] == len(self.names):
-            counts[:known], matches[:known], ranks[:known] = self._counts, self._matches, self._ranks
-        self._counts, self._matches, self._ranks = counts, matches, ranks
+            fits[:, :known], matches[:known] = self._fits, self._matches
+        self._fits, self._matches = fits, matches
+        self._counts, self._ranks = fits
         self.totals = np.concatenate([self.totals, np.zeros(rows - known, dtype=np.int64)])
         self.possible = np.concatenate([self.possible, np.zeros(rows - known, dtype=np.int64)])
 
