@@ -17,15 +17,19 @@ def touch_lanes(index: Index) -> None:
             if not ranks:
                 continue
             root = index.quotas.root_of[pool]
-            if root not in lowest:
-                lowest[root] = _lowest_borrowed(index, root, gpu_class)
             if (root, gpu_class) in index.touched_roots:
                 # A start needs both: what is free now, and what is when all promises are kept.
                 free, available = index.quotas.free(pool, gpu_class), index.quotas.available(pool, gpu_class)
                 for gpus, cell in index.lanes.quota_cells(pool, gpu_class):
                     _flip(index, cell, holds=(free >= gpus) + (available >= gpus))
+            # Whoever is judged in this cycle all the same, as most are who have just come, is not asked for.
+            others = [each for each in ranks.items() if not each[1].keys() <= index.dirty_lanes.keys()]
+            if not others:
+                continue
+            if root not in lowest:
+                lowest[root] = _lowest_borrowed(index, root, gpu_class)
             may_reclaim = index.quotas.may_reclaim(pool, gpu_class, 1)
-            for priority, lanes in ranks.items():
+            for priority, lanes in others:
                 preemptor = Preemptor(index.policy.pools[pool], gpu_class, priority)
                 if preemptor.has_any(index.running, lowest[root], may_reclaim=may_reclaim):
                     index.dirty_lanes.update(lanes)

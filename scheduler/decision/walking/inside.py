@@ -48,7 +48,8 @@ class Inside:
 
     def serve(self) -> None:
         """Launch inside every active booking what it is for and what fits, in the order of the queue."""
-        self._open()
+        if self.index.bookings.attempts:
+            self._open()
         if self.windows:
             self._fill()
 
