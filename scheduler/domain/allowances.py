@@ -140,6 +140,11 @@ class AllowanceBalance:
         """What a new hold may take: the available amount and the overdraft that policy allows; nothing while frozen."""
         return 0 if self.is_frozen else self.available + self.allowance.overdraft
 
+    def less(self, booked: int) -> "AllowanceBalance":
+        """The same with so much less available."""
+        available = self.available - booked
+        return AllowanceBalance(self.allowance, available, self.held, self.promised, self.is_frozen, self.passed_on)
+
     @property
     def without_overdraft(self) -> "AllowanceBalance":
         """The same as if policy allowed no overdraft."""

@@ -53,6 +53,30 @@ def begins_to_age(workload: Workload, now: Instant) -> Instant:
     return max(workload.waits_since, reordering_at(now))
 
 
+def growing_old(workload: Workload, now: Instant) -> Workload:
+    """The workload once it is recorded that it begins to grow old now: nearly everything comes by here, and `replace` takes
+    four times as long."""
+    return Workload(
+        workload.id,
+        workload.owner,
+        workload.team,
+        workload.spec,
+        workload.submitted_at,
+        workload.state,
+        workload.state_reason,
+        workload.state_since,
+        workload.origin,
+        workload.namespace,
+        workload.job_name,
+        workload.job_uid,
+        workload.retries,
+        workload.not_before,
+        workload.version,
+        workload.eligible_at,
+        begins_to_age(workload, now),
+    )
+
+
 def ages_at(grows_old_from: Instant, ageing_ms: int) -> Instant:
     """When what grows old since then has waited too long: the first re-ordering at or after that."""
     return Instant(-(-(grows_old_from + ageing_ms) // REORDERED_EVERY_MS) * REORDERED_EVERY_MS)

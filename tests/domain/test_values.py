@@ -1,12 +1,15 @@
 """Values are equal, hashed and replaced by their fields, and mypy lets nobody change one."""
 
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
+from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.units import Instant
+from scheduler.domain.usage import REORDERED_EVERY_MS, growing_old
 from scheduler.domain.values import value
-from scheduler.domain.workloads import PastSize
+from scheduler.domain.workloads import PastSize, Workload
 
 
 def test_values_of_the_same_fields_are_one_and_the_same_to_a_set() -> None:
@@ -29,3 +32,12 @@ def test_a_value_is_said_to_be_frozen() -> None:
         @value(frozen=False)
         class Changing:
             pods: int
+
+
+def test_what_is_made_field_by_field_leaves_none_out() -> None:
+    waits: Any = {field.name: f"its {field.name}" for field in fields(Workload)}
+    waits |= {"submitted_at": 2 * REORDERED_EVERY_MS, "eligible_at": 3 * REORDERED_EVERY_MS}
+    since = Instant(4 * REORDERED_EVERY_MS)
+    assert growing_old(Workload(**waits), since) == Workload(**{**waits, "ages_from": since})
+    there: Any = {field.name: 100 + number for number, field in enumerate(fields(AllowanceBalance))}
+    assert AllowanceBalance(**there).less(5) == AllowanceBalance(**{**there, "available": there["available"] - 5})

@@ -1,7 +1,6 @@
 """The allowances as one decision sees them: who may pay, what is left after this cycle's bookings, and whose pace."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind, holder_of
 from scheduler.domain.funding import FundingShare, Shortfall, fund
@@ -55,7 +54,7 @@ class Hours:
             return balance
         left = self._left.get(allowance_id)
         if left is None:
-            left = self._left[allowance_id] = replace(balance, available=balance.available - booked)
+            left = self._left[allowance_id] = balance.less(booked)
         return left
 
     def book(self, shares: Iterable[FundingShare]) -> None:

@@ -26,7 +26,7 @@ from scheduler.domain.units import (
     WorkloadId,
     standard_total,
 )
-from scheduler.domain.usage import NO_USE, DecayedUse, begins_to_age
+from scheduler.domain.usage import NO_USE, DecayedUse, growing_old
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, WorkloadKind
 from scheduler.lifecycle.memory.prices_ahead import terms_of
 from scheduler.lifecycle.running.renew import RENEW_BEFORE_MS
@@ -85,7 +85,7 @@ class Attempts:
 
     def grow_old(self, workload_id: WorkloadId, now: Instant) -> None:
         work = self.waiting[workload_id]
-        work.workload = replace(work.workload, ages_from=begins_to_age(work.workload, now))
+        work.workload = growing_old(work.workload, now)
         self.feed.ageing[workload_id] = work.workload
 
     def lapse(self, workload_id: WorkloadId) -> None:
