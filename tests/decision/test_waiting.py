@@ -13,6 +13,7 @@ from tests.decision.builders import (
     A100,
     H100,
     NOW,
+    URGENT,
     attempt,
     cold,
     everything,
@@ -106,3 +107,21 @@ def test_whose_best_liked_class_has_no_more_than_it_needs_in_service_waits_for_t
     ):
         verdict = decide(snapshot(of_nodes, [wish], attempts=full)).verdicts[0]
         assert (verdict.reason, verdict.evidence["gpu_class"]) == (Reason.RESOURCES, gpu_class)
+
+
+def test_who_waits_is_told_nothing_more_when_what_ends_makes_no_room_and_is_to_nobodys_gain() -> None:
+    rules = policy(pool("red", gpus=64, cohort="all"), pool("blue", gpus=64, cohort="all"))
+    running = [
+        attempt(name, "n1", gpus=gpus, priority_class=URGENT) for name, gpus in (("r1", 4), ("r2", 3), ("r3", 1))
+    ]
+    waiting = [workload(team, team=team, owner=team, gpus=8) for team in ("red", "blue")]
+    state = cold(snapshot(nodes(node("n1", 8)), waiting, attempts=running, by=rules))
+    step(state, Changes(), NOW)
+
+    plan = step(state, Changes(attempts={running[1].id: None}), NOW)[1]
+
+    assert plan.is_empty
+    assert {name: verdict.reason for name, verdict in state.verdicts.items()} == {
+        "red": Reason.RESOURCES,
+        "blue": Reason.RESOURCES,
+    }
