@@ -118,6 +118,19 @@ def test_while_the_cluster_was_not_heard_of_since_a_month_ended_what_ran_in_it_i
     assert sum(each.amount for each in charges(company, allowance)) == 2 * 600_000
 
 
+def test_what_was_launched_may_have_started_while_the_cluster_was_not_heard_of(
+    company: Company, periods: Periods
+) -> None:
+    grant = company.grant("ada", 1000)
+    company.now = Instant(NOVEMBER.ends_at - MS_PER_HOUR)
+    company.launch(company.submit(), FundingShare(grant, 4 * MS_PER_HOUR))
+    company.now = Instant(NOVEMBER.ends_at + MS_PER_HOUR)
+    with pytest.raises(Unavailable):
+        periods.close(FINANCE, "2026-11", now=company.now)
+    company.world.rounds.heard_at = company.now
+    assert periods.close(FINANCE, "2026-11", now=company.now).state is ClosingState.CLOSED
+
+
 def test_what_nobody_owns_keeps_a_month_provisional_until_it_is_settled(company: Company, periods: Periods) -> None:
     running_over_the_turn_of_the_month(company)
     with pytest.raises(Conflict) as refused:

@@ -152,14 +152,13 @@ class Periods:
         """Charge what runs up to the period's end, and note that it is provisional, once."""
         with changing(self.store, self.world, step.at) as batch:
             known = self._not_closed(batch.books.periods, step)
-            running = [
-                each
-                for each in self.world.attempts.values()
-                if each.is_live and each.started_at is not None and each.started_at < step.ends_at
+            launched = [
+                each for each in self.world.attempts.values() if each.is_live and each.launched_at < step.ends_at
             ]
-            _require_heard(self.world, running, step)
-            for attempt in running:
-                charge_until(batch, attempt, step.ends_at)
+            _require_heard(self.world, launched, step)
+            for attempt in launched:
+                if attempt.started_at is not None and attempt.started_at < step.ends_at:
+                    charge_until(batch, attempt, step.ends_at)
             if known is not None:
                 return known
             batch.audit(
@@ -201,10 +200,11 @@ class Periods:
             return reconcile(period.name, evidence, books.periods.settlements(period.name))
 
 
-def _require_heard(world: World, running: Iterable[Attempt], step: Closing) -> None:
-    """A charge is never taken back: what may have ended unheard is not charged to the period's end."""
+def _require_heard(world: World, launched: Iterable[Attempt], step: Closing) -> None:
+    """A charge is never taken back: what may have ended unheard is not charged to the period's end. What was launched may
+    have started unheard, and belongs to the period."""
     heard_at = world.rounds.heard_at
-    if (heard_at is None or heard_at < step.ends_at) and not all(each.is_booking for each in running):
+    if (heard_at is None or heard_at < step.ends_at) and not all(each.is_booking for each in launched):
         raise Unavailable(
             f"the cluster was not heard of since {step.period} ended: what ran in it may have ended before",
             code=RefusalCode.CLUSTER_UNAVAILABLE,
