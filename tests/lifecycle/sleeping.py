@@ -32,6 +32,7 @@ class Sleeper:
     def __init__(self, rules: Policy, store: SqlStore | None = None) -> None:
         self.company = Company(rules, store)
         self.rules = rules
+        self.settings = Settings()
         self.unheard: list[ObservedJob | ObservedPod] = []
         self.started: dict[int, tuple[Workload, Instant]] = {}
 
@@ -41,7 +42,7 @@ class Sleeper:
         clock = cast(Any, SimpleNamespace(is_simulated=False, now=lambda: company.now))
         rest = cast(Any, None)
         return Periodic(
-            Settings(), company.store, company.world, clock, company.ids, rest, rest, None, wake=lambda: None
+            self.settings, company.store, company.world, clock, company.ids, rest, rest, None, wake=lambda: None
         )
 
     def restart(self) -> None:
