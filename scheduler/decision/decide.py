@@ -5,10 +5,11 @@ that the fast path is the only path. Nothing planned is taken as done: whoever o
 may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
 """
 
-from collections.abc import Set
+from collections.abc import Sequence
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
+from scheduler.decision.ordering.turns import Held
 from scheduler.decision.plan import Plan
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.snapshot import Changes, Snapshot
@@ -23,7 +24,7 @@ from scheduler.decision.walking.turnstile import Turnstile
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import GpuClassName, Instant, WorkloadId
+from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.values import value
 
 
@@ -53,12 +54,7 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     turnstile = Turnstile(index)
     lines, fitting = _judge_lines(index, turnstile)
     touch_lanes(index)
-    cycle = _serve(index, _dirty_lanes(index), turnstile.classes)
-    if not turnstile.turn_away(cycle.walk):
-        cycle.walk.forget()
-        turnstile.let_all_in()
-        again = list(dict.fromkeys([*cycle.lanes, *_dirty_lanes(index)]))
-        cycle = _serve(index, again, turnstile.classes)
+    cycle = _serve(index, turnstile.held)
     walk = cycle.walk
     fitting.tell_short(walk)
     tell_limits(index, walk)
@@ -92,24 +88,19 @@ class _Cycle:
     walk: Walk
 
 
-def _dirty_lanes(index: Index) -> list[Lane]:
-    """Those to be looked at in this cycle."""
+def _serve(index: Index, held: Sequence[Held]) -> _Cycle:
+    """Judge lanes, and serve whoever pays. `held`: lines that come to their lanes when it is their turn."""
     lanes = [lane for lane in index.dirty_lanes if lane.lines]
     index.dirty_lanes.clear()
-    return lanes
-
-
-def _serve(index: Index, lanes: list[Lane], awaited: Set[GpuClassName]) -> _Cycle:
-    """Judge lanes, and serve whoever pays. `awaited`: classes on which somebody held at the turnstile could start."""
     outlook = Outlook(index)
     paying, unfunded = _judge_lanes(index, lanes, outlook)
-    served = [*paying, *_first_waiting(index, paying, awaited)]
+    served = [*paying, *_first_waiting(index, paying)]
     outlook.expect(served)
     walk = Walk(index)
     lapsed = serve_reservations(index, walk.starts)
     inside = Inside(index, walk.starts)
     inside.serve()
-    walk.serve(served, outlook)
+    walk.serve(served, outlook, held)
     return _Cycle(lanes, unfunded, lapsed, inside, walk)
 
 
@@ -159,14 +150,13 @@ def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[lis
     return paying, unfunded
 
 
-def _first_waiting(index: Index, paying: list[Lane], awaited: Set[GpuClassName]) -> list[Lane]:
+def _first_waiting(index: Index, paying: list[Lane]) -> list[Lane]:
     """Of each pool, who waits first for a class's room that others might start in, or could be moved out of: to have it
     kept free."""
     if not index.lanes.is_any_waiting:
         return []
     walked = set(paying)
     contested = {gpu_class for lane in paying if lane.is_open for gpu_class in lane.key.gpu_classes}
-    contested.update(awaited)
     contested.update(index.running.movable.classes())
     firsts: dict[Lane, None] = {}
     for gpu_class in sorted(contested):

@@ -1,6 +1,6 @@
 """Generated crowds: owners with more in line than their limit of GPUs lets them run, and what is seen at the turnstile."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from scheduler.decision.decide import step
 from scheduler.decision.ordering.queue import LaneKey, Line
+from scheduler.decision.ordering.turns import Held
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.decision.walking.limited import Fitting
 from scheduler.decision.walking.turnstile import Turnstile
+from scheduler.decision.walking.walk import Walk
 from scheduler.domain.policy import Limits, Order, Policy, Project
 from scheduler.domain.units import (
     MS_PER_HOUR,
@@ -149,20 +151,19 @@ def _differing(old: Mapping[_K, _V], new: Mapping[_K, _V]) -> dict[_K, _V | None
 
 @contextmanager
 def seen() -> Iterator[list[str]]:
-    """What the turnstile does meanwhile."""
+    """Who is held back at the turnstile meanwhile, and came to their lane at their turn, or once it was closed."""
     happened: list[str] = []
-    first_few, let_in = Turnstile._first_few, Turnstile.let_all_in
+    admit, join = Turnstile.admit, Walk._join_lanes
 
-    def watched(self: Turnstile, owner: str, together: list[tuple[Line, LaneKey]]) -> list[tuple[Line, LaneKey]]:
-        found = first_few(self, owner, together)  # type: ignore[arg-type] # an owner's id
-        happened.extend(["held"] * (len(together) - len(found)))
-        return found
+    def watched(self: Turnstile, coming: Sequence[tuple[Line, LaneKey]]) -> None:
+        admit(self, coming)
+        happened.extend(["held"] * sum(len(together.lines) for together in self.held))
 
-    def opened(self: Turnstile) -> None:
-        happened.append("served anew")
-        let_in(self)
+    def joined(self: Walk, held: Sequence[Held]) -> None:
+        join(self, held)
+        happened.extend(["came"] * sum(line.lane is not None for together in held for line, _ in together.lines))
 
-    with patch.object(Turnstile, "_first_few", watched), patch.object(Turnstile, "let_all_in", opened):
+    with patch.object(Turnstile, "admit", watched), patch.object(Walk, "_join_lanes", joined):
         yield happened
 
 

@@ -113,3 +113,25 @@ def test_what_may_run_without_hours_does_so_once_the_limit_allows_it() -> None:
     _, plan = after_it_ended(workload("long", gpus=4, hours=100, priority_class=SPARE))
 
     assert [(launch.workload_id, launch.is_funded) for launch in plan.launches] == [("long", False)]
+
+
+def test_who_was_told_of_the_hours_hears_of_a_limit_that_is_tighter_since() -> None:
+    by = policy(limits=Limits(gpus_per_engineer=8), tiers=[tier("small", gpus_max=2)])
+    known = snapshot(nodes(node("n1")), [LONG], by=by, balances=[balance("ada", 40)])
+    state, plan = step(State(), everything(known), known.now)
+    assert reasons(plan) == {"long": Reason.ALLOWANCE_SHORT}
+
+    plan = step(state, Changes(tiers={EngineerId("ada"): TierName("small")}), known.now)[1]
+    assert reasons(plan) == {"long": Reason.ENGINEER_GPU_LIMIT}
+
+
+def test_a_lane_of_what_nobody_pays_for_is_forgotten_with_the_last_that_waited_there() -> None:
+    waits = workload("w", gpus=8, priority_class=SPARE)
+    known = snapshot(
+        nodes(node("n1")), [waits], attempts=[attempt("r", "n1", owner="eve", gpus=4)], balances=[balance("ada", 0)]
+    )
+    state = step(State(), everything(known), known.now)[0]
+    assert [lane.key.is_funded for lane in state.index.lanes.all()] == [False]
+
+    step(state, Changes(queued={waits.id: None}), known.now)
+    assert list(state.index.lanes.all()) == []

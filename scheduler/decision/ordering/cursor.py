@@ -24,6 +24,8 @@ class Cursor:
         self._begun: list[tuple[OrderKey, int, Line]] = []
         """A heap of the lines that were begun: place and position of their next member."""
         self._last_begun: OrderKey | None = None
+        self.queued_at: OrderKey | None = None
+        """Where its lane has its turn in the pool; None where it is through."""
 
     def peek(self) -> tuple[OrderKey, int, Line] | None:
         """The next workload's place, its position in its line, and the line."""
@@ -53,12 +55,15 @@ class Cursor:
         if not past_line and position + 1 < len(line.members):
             heappush(self._begun, (self._placing(line, position + 1), position + 1, line))
 
+    def come(self, line: Line, place: OrderKey) -> None:
+        """A line that belongs to the lane and does not stand in it has its turn at that place."""
+        heappush(self._begun, (place, 0, line))
+
     def pass_over(self, lasts_ms: int) -> None:
         """Go past all that is left of lines that last as long or longer, without looking at any of them."""
-        assert self._last_begun is not None, "somebody was peeked at"
         ahead = []
         for length, lines in self.lane.by_length.items():
-            position = bisect_right(lines, self._last_begun, key=place_of)
+            position = bisect_right(lines, self._last_begun, key=place_of) if self._last_begun is not None else 0
             if length < lasts_ms and position < len(lines):
                 ahead.append((lines[position][0], position, lines))
         heapify(ahead)

@@ -19,29 +19,32 @@ _Wish = tuple[Party, Hashable, tuple[GpuClassName, ...]]
 
 
 def fit_again(index: Index) -> list[Line]:
-    """Of lines that stand aside for their owner's limit and are to be judged anew, those that it allows now. The others
-    stay aside, and most do: whoever may start one thing more has dozens of lines, of which one starts."""
+    """Of lines that stand aside for their owner's limit or hours and are to be judged anew, those that the limit allows
+    now. The others stay aside, and most do: whoever may start one thing more has dozens of lines, of which one starts."""
     limits: dict[tuple[Party, int], Ruling | None] = {}
     fitting: list[Line] = []
-    for line in [line for line in index.dirty_lines if _is_limited(index, line)]:
+    for line in [line for line in index.dirty_lines if _is_aside(index, line)]:
         alike = (line.party, line.gpus)
         if alike not in limits:
             limits[alike] = over_own_limit(index, line, NOTHING_PLANNED)
         ruling = limits[alike]
         if ruling is None:
             fitting.append(line)
-        else:
+        elif line.told is ruling.reason:
             line.ruling, line.paid = ruling, None
             del index.dirty_lines[line]
     return fitting
 
 
-def _is_limited(index: Index, line: Line) -> bool:
-    """Whether it stands aside for its owner's limit, and where it may run is known."""
+def _is_aside(index: Index, line: Line) -> bool:
+    """Whether it stands aside for its owner's limit or hours, and where it may run is known."""
     ruling = line.ruling
-    if ruling is None or ruling.reason is not Reason.ENGINEER_GPU_LIMIT or line.lane is not None:
+    if ruling is None or ruling.reason not in _OF_ITS_OWNER or line.lane is not None:
         return False
     return bool(line.members) and line.costs_as_of == index.nodes_taken
+
+
+_OF_ITS_OWNER = frozenset({Reason.ENGINEER_GPU_LIMIT, Reason.ALLOWANCE_SHORT})
 
 
 class Fitting:

@@ -5,8 +5,10 @@ quota before those that would borrow, and those that borrow in a lower part of t
 then age, then id. A head is who is first of those whom no limit forbids to start beside what the cycle has started.
 """
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush, heapreplace
+from itertools import chain
 
 from scheduler.decision import evidence
 from scheduler.decision.index import Index
@@ -14,6 +16,7 @@ from scheduler.decision.keeping.backfill import Shadow, beside
 from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.ordering.cursor import Cursor
 from scheduler.decision.ordering.queue import AGED, Lane, Line, OrderKey, Ruling, Withheld
+from scheduler.decision.ordering.turns import Held, Turns, call, follow, go_on, turns_by_pool
 from scheduler.decision.preempting.found import Found
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import find_victims
@@ -25,7 +28,6 @@ from scheduler.decision.walking.triage import (
     balances_of,
     fund_line,
     is_open,
-    judge_lane,
     lane_lacks,
     may_run_unfunded,
     on_peak,
@@ -37,7 +39,7 @@ from scheduler.decision.walking.triage import (
 )
 from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.units import GpuClassName, Instant, WorkloadId
 
 CrossKey = tuple[int, int, Instant, WorkloadId]
 """The height of the part of the tree of cohorts in which it would borrow, and its place."""
@@ -57,50 +59,90 @@ class Walk:
         self.set_aside: list[Line] = []
         """Lines that this cycle's bookings set aside: to be judged again in the next."""
 
-    def serve(self, lanes: list[Lane], outlook: Outlook) -> None:
-        """Walk lanes that may start something or may preempt, and those whose first is to have room kept free."""
+    def serve(self, lanes: list[Lane], outlook: Outlook, held: Sequence[Held]) -> None:
+        """Walk lanes that may start something or may preempt, and those whose first is to have room kept free. `held`:
+        lines that come to their lanes when it is their turn."""
         self._outlook = outlook
-        pools: dict[PoolName, list[tuple[OrderKey, Lane]]] = {}
-        for lane in lanes:
-            self.cursors[lane] = Cursor(lane, self.starts.place_after_starts)
-            pools.setdefault(lane.key.pool, []).append((lane.head(), lane))
-        heads: list[tuple[CrossKey, PoolName]] = []
-        for name, waiting in pools.items():
-            heapify(waiting)
-            heads.append((self.cross_key(*waiting[0]), name))
+        self.cursors.update((lane, Cursor(lane, self.starts.place_after_starts)) for lane in lanes)
+        pools = turns_by_pool(self.cursors.values(), held)
+        heads = [(self.cross_key(*turns[0][:2]), name) for name, turns in pools.items()]
         heapify(heads)
         while heads:
             name = heads[0][1]
-            waiting = pools[name]
-            before = waiting[0]
-            self._settle(waiting)
-            if waiting and waiting[0] == before:
-                place, lane = before
-                cursor = self.cursors[lane]
-                head = cursor.peek()
-                assert head is not None, "its place was looked up"
-                is_through = not self._serve_head(lane, cursor, place, head[2])
-                _follow(waiting, lane, None if is_through else cursor.peek())
-                self._settle(waiting)
-            if waiting:
-                heapreplace(heads, (self.cross_key(*waiting[0]), name))
+            turns = pools[name]
+            before = turns[0]
+            self._settle(turns)
+            if turns and turns[0] == before:
+                self._take_turn(turns)
+                self._settle(turns)
+            if turns:
+                heapreplace(heads, (self.cross_key(*turns[0][:2]), name))
             else:
                 heappop(heads)
+        self._join_lanes(held)
 
-    def _settle(self, waiting: list[tuple[OrderKey, Lane]]) -> None:
+    def _settle(self, turns: Turns) -> None:
         """Have a pool's lanes begin with who is first by now, and could start for all that limits say: pools compete by
         that one. Whoever their owner's starts have sent back, or brought to a limit, since they were looked at does not."""
-        while waiting:
-            place, lane = waiting[0]
+        while turns:
+            place, lane, held = turns[0]
+            if held is not None:
+                if self._is_called(turns, place, held):
+                    return
+                continue
             cursor = self.cursors[lane]
+            if cursor.queued_at != place:
+                heappop(turns)  # one that was held back came before, and the lane has gone on from there
+                continue
             head = cursor.peek()
             if head is not None and head[0] == place:
                 limited = self._limited_since(head[2], place[3])
                 if limited is None:
                     return
-                self._set_aside(head[2], cursor, limited)
+                self._set_aside(head[2], limited)
+                cursor.advance(past_line=True)
                 head = cursor.peek()
-            _follow(waiting, lane, head)
+            follow(turns, cursor, head)
+
+    def _is_called(self, turns: Turns, place: OrderKey, held: Held) -> bool:
+        """Whether it is the turn of a line that was held back, which was the first of those: not where it was sent back,
+        its lane is through for it, or a limit forbids a start of it by now."""
+        line, lane = held.peek()
+        current = self.starts.place_after_starts(line, 0)
+        if current != place:
+            heapreplace(turns, (current, lane, held))
+            return False
+        if lane in self.cursors and lane not in self.closed and lane.withheld_from(line) is None:
+            limited = self._limited_since(line, place[3])
+            if limited is None:
+                return True
+            self._set_aside(line, limited)
+        go_on(turns, place, held)
+        return False
+
+    def _take_turn(self, turns: Turns) -> None:
+        """Serve the first of a pool. Who was held back goes on in its lane, unless its owner is short of hours by now."""
+        place, lane, held = turns[0]
+        cursor = self.cursors[lane]
+        if held is None:
+            head = cursor.peek()
+            assert head is not None, "its place was looked up"
+            is_through = not self._serve_head(lane, cursor, place, head[2])
+            follow(turns, cursor, None if is_through else cursor.peek())
+            return
+        line, _ = held.peek()
+        short = self._short_for_sure(lane, line, lane_lacks(self.index, lane.key, lane.gpus))
+        go_on(turns, place, held)
+        if short is not None:
+            self._set_aside(line, short)
+        else:
+            call(turns, cursor, place, line)
+
+    def _join_lanes(self, held: Iterable[Held]) -> None:
+        """Those that were held back and wait for the same as their lane stand in it from now on."""
+        for line, lane in chain.from_iterable(together.lines for together in held):
+            if line.ruling is None:
+                self.index.lanes.join(line, lane.key)
 
     def _limited_since(self, line: Line, workload_id: WorkloadId) -> Ruling | None:
         """What of the limits on its owner, team or array forbids a start of it beside what this cycle starts."""
@@ -160,7 +202,8 @@ class Walk:
         lacks = lane_lacks(self.index, lane.key, lane.gpus)
         short = self._short_for_sure(lane, line, lacks)
         if short is not None:
-            self._set_aside(line, cursor, short)
+            self._set_aside(line, short)
+            cursor.advance(past_line=True)
             return True
         room = self.find_room(lane, line) if lacks is NOTHING else None
         wish: Room | Found | None = room if isinstance(room, Room) else None
@@ -176,7 +219,8 @@ class Walk:
             return False
         shares = self._require_means(line, gpu_class)
         if isinstance(shares, Ruling):
-            self._set_aside(line, cursor, shares)
+            self._set_aside(line, shares)
+            cursor.advance(past_line=True)
             return True
         if wish is None:
             self._close(lane, line, place, lacks)
@@ -216,10 +260,9 @@ class Walk:
         hours = self.index.hours
         return hours.is_any_booked and hours.is_booked(payers_of(self.index, line, gpu_class))
 
-    def _set_aside(self, line: Line, cursor: Cursor, ruling: Ruling) -> None:
+    def _set_aside(self, line: Line, ruling: Ruling) -> None:
         line.ruling = ruling
         self.set_aside.append(line)
-        cursor.advance(past_line=True)
 
     def _find_others(self, lane: Lane, line: Line, place: OrderKey) -> Found | None:
         """Whom to stop for it, or else to move; nobody inside its preemption delay."""
@@ -333,25 +376,8 @@ class Walk:
             if at is not None:
                 self.starts.backfill.wait(lane, line, place[3], gpu_class, at)
 
-    def forget(self) -> None:
-        """Take back what was booked and who was set aside: as if it had not been walked."""
-        self.starts.undo()
-        for line in self.set_aside:
-            line.ruling = None
-        for lane in self.cursors:
-            lane.withheld.clear()
-            judge_lane(self.index, lane, lane.head())
-
     def undo(self) -> None:
         """Take back what was booked, and have judged again whatever that concerned."""
         self.starts.undo()
         self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
         self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
-
-
-def _follow(waiting: list[tuple[OrderKey, Lane]], lane: Lane, head: tuple[OrderKey, int, Line] | None) -> None:
-    """The lane, which was the first of those, goes on with that workload; None: it is through."""
-    if head is not None:
-        heapreplace(waiting, (head[0], lane))
-    else:
-        heappop(waiting)
