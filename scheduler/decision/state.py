@@ -93,6 +93,7 @@ class State:
         policy = policy if policy is not None else known.policy
         prices = prices if prices is not None else known.prices
         if policy != known.policy or prices != known.prices:
+            self.teller.forget_queues()
             self._index = Index(policy, prices)
             absorb(self._index, known.as_changes(), now)
 

@@ -29,6 +29,10 @@ class Teller:
         """It waits no more."""
         self.verdicts.pop(workload_id, None)
 
+    def forget_queues(self) -> None:
+        """Who is first of which is found anew, in an index that is new."""
+        self._first.clear()
+
     def tell(self, index: Index, walk: Walk, lanes: Iterable[Lane], lines: Iterable[Line]) -> tuple[Verdict, ...]:
         """Verdicts that changed, in the order of their workloads' ids. `lanes` and `lines` are those judged."""
         changed: dict[WorkloadId, Verdict] = {}
