@@ -9,7 +9,7 @@ from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.cluster import Placement
 from scheduler.domain.guards import GuardOf, GuardWindow, PastSpend, SpendGuard, window_at
-from scheduler.domain.policy import Limits, PriorityClass
+from scheduler.domain.policy import Limits, PriorityClass, WithinPool
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyLevel, topology_ask
 from scheduler.domain.units import (
@@ -50,6 +50,7 @@ from tests.decision.builders import (
 from tests.decision.scattered import moves, saved, world
 from tests.decision.test_bookings import booking
 from tests.decision.test_elastic import grown, running
+from tests.decision.test_ordering import FAIR, used
 
 
 def test_before_the_first_changes_nobody_stands_in_line_and_nothing_is_explained() -> None:
@@ -353,6 +354,23 @@ def test_what_a_cycle_starts_takes_its_hours_before_the_snapshot_says_so() -> No
 
 def test_before_the_first_changes_there_is_no_verdict() -> None:
     assert State().verdict_now(WorkloadId("w")) is None
+
+
+def test_who_used_much_stands_where_the_others_do_once_that_is_forgotten() -> None:
+    queued = [workload("ada-1", owner="ada", age=60), workload("bob-1", owner="bob")]
+    state = cold(snapshot(nodes(node("n1", 1, accepts_work=False)), queued, by=FAIR, usage=used(ada=40)))
+    assert list(state.queue()) == ["bob-1", "ada-1"]
+    state, _ = step(state, Changes(usage={EngineerId("ada"): None}), NOW)
+    assert list(state.queue()) == ["ada-1", "bob-1"]
+
+
+def test_whoever_waits_takes_back_what_another_pool_borrows_when_its_own_room_comes_free() -> None:
+    rules = policy(pool("red", cohort="all", within_pool=WithinPool.NEVER), pool("blue", gpus=0, cohort="all"))
+    own = attempt("own", "n1", gpus=8, priority_class=URGENT)
+    state = cold(snapshot(nodes(node("n1")), [workload("w", gpus=8)], by=rules, attempts=[own]))
+    borrower = attempt("other", "n1", gpus=8, pool="blue", owner="eve", team="blue", is_borrowed=True)
+    _, plan = step(state, Changes(attempts={own.id: None, borrower.id: borrower}), NOW)
+    assert victims(plan) == {"w": ["other"]}
 
 
 def test_whose_past_use_is_forgotten_is_stopped_by_no_guard_any_more() -> None:
