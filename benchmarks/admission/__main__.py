@@ -12,52 +12,49 @@ benchmarks.admission` measures without it): that and the socket save a ninth of 
 25th of the time to the end (513bb7e8). The ledger waits for its disk at each commit. The runner asks the apiserver
 for as little as it can: its answers carry metadata alone, and creations and ends have connections of their own.
 
-**What of Kueue's configuration is kept.** Cohorts, quotas, borrowing and preemption are those of the generator file.
-Beside them the benchmark's policy has one term that Kueue does not know, a preemption delay (LSF's `PREEMPT_DELAY`): nobody
-is stopped for work of the highest priority that has not waited for 12 s, nor for other work that has not for 60. Kueue's
-own figures, 402 and 279 s, are without; `--preemption-delay-seconds 0` is ours without, and
-`--minimum-runtime-seconds 2` spares whoever has started instead. Quiet, one machine, one after the other (e30c367a; after
-a semicolon, and without a delay: 85799935):
+**What of Kueue's configuration is kept.** Cohorts, quotas, borrowing and preemption are those of the generator file. The
+benchmark's policy has one term that Kueue does not know, a preemption delay (LSF's `PREEMPT_DELAY`): nobody is stopped for
+work of the highest priority before it has waited for 12 s, nor for other work before 60 s. Kueue's own figures, 402 and
+279 s, are without such a delay, as ours are with `--preemption-delay-seconds 0`. `--minimum-runtime-seconds 2` protects
+instead whatever has started. On one quiet machine, at e30c367a, and after a semicolon at 85799935:
 
 | delay of the highest / the others | to the end | preempted | waits large / medium / small |
 |---|---|---|---|
-| 0 / 0, as Kueue | 101.6 s | 3,438 | 0.2 / 39.6 / 64.6 s |
+| 0 / 0, as Kueue | ; 101.6 s | 3,438 | 0.2 / 39.6 / 64.6 s |
 | 5 / 5 s | 90.8 s | 190 | 2.4 / 21.2 / 43.9 s |
-| 5 / 30 s | 90.9 s | 172 | 2.2 / 20.3 / 43.1 s |
-| 8 / 30 s | 88.2 s | 163 | 3.1 / 19.0 / 36.9 s |
 | 8 / 60 s | 87.7 s | 94 | 3.1 / 19.7 / 36.1 s |
 | 10 / 30 s | ; 90.1 and 88.2 s | 150, 137 | 4.0 / 19.9 / 37.0 and 4.1 / 19.9 / 35.0 s |
 | 10 / 60 s | 85.7 and 87.7; 90.5 s | 126, 111; 101 | 4.2 / 18.3 / 29.6 and 3.9 / 19.5 / 34.2; 4.2 / 20.8 / 36.4 s |
 | 12 / 60 s | 84.8 and 85.6; 86.8 s | 136, 110; 103 | 4.3 / 20.1 / 30.6 and 4.2 / 19.5 / 30.5; 4.5 / 21.3 / 31.7 s |
 | 0, minimum runtime 2 s | 81.2 s | 0 | 5.0 / 19.1 / 22.5 s |
 
-Nothing runs for longer than a second here: what is stopped would have ended by itself, and is launched once more, small
-ones mostly, when the processors are short. In virtual time (`admission_floor`) Kueue's rules themselves end at 75.9 s
-where nothing takes any time and at 80.3 s with a latency of 0.1 s; where nobody is stopped it is 66.1 and 75.4 s.
+Nothing runs for longer than a second here. What is stopped would soon have ended by itself; instead it is launched again,
+when the processors are short. In virtual time (`admission_floor`) Kueue's own rules end at 75.9 s even where nothing takes
+any time, and at 80.3 s with a latency of 0.1 s. Where nobody is stopped these are 66.1 and 75.4 s.
 
-**The goals** are met with the delay, 90 s for the end and 5, 45 and 68 s for the waits, on this machine; machines of this
-kind differ by a tenth, and from hour to hour. That for the end is missed without a delay. A longer delay misses the large
-ones' wait (15 s for all: 6.5, at 9f4e0d85).
+**The goals** are 90 s to the end and waits of 5, 45 and 68 s. They are met with the delay on this machine; machines of this
+kind differ by a tenth, and one differs from hour to hour. Without a delay the goal for the end is missed. With a longer
+delay the goal for the wait of the large ones is missed (15 s for all: 6.5 s, at 9f4e0d85).
 
-**Where the time goes** with a delay of 5 s for all. Until second 68 GPUs are short: large and medium ones have 95 %
-of them, the rest falls between an end and the next launch (48 ms while Jobs are created, 27 after), and a third of
-the processors is idle. Then 7,900 small ones are left, and processors are short: a launch and an end cost 4.4 ms of
-them, 2.4 the apiserver's, 1.3 the service's, 0.4 etcd's and 0.2 the runner's, at some 430 a second (8e32a9ed). Small
-ones that ran before would have taken GPUs from work that goes first. Without the delay the large ones have 500 of the
-600 GPUs until second 61 and what is started beside them falls before it has ended; the medium ones follow for 17 s,
-and the small ones at 330 a second.
+**Where the time goes** (with a delay of 5 s for all, at 8e32a9ed). Until second 68 GPUs are short. The large and medium
+workloads have 95 % of them; the rest is lost between an end and the next launch, 48 ms while Jobs are created and 27 after.
+A third of the processors is idle. Then 7,900 small workloads are left and processors are short: a launch and an end take
+4.4 ms of processor, of which the apiserver has 2.4, the service 1.3, etcd 0.4 and the runner 0.2, at some 430 a second. To
+run small ones earlier would take GPUs from work that goes first. Without the delay the large ones have 500 of the 600 GPUs
+until second 61, and most of what starts beside them is stopped before it ends; the medium ones follow for 17 s, then
+the small ones at 330 a second.
 
-Alone and 64 at a time, a create costs the apiserver 1.2 ms, a launch 1.6 and an end 0.8 (d68b1588); 4 at a time all three
-cost two fifths more, as each wakes every process by itself. The admission policies of manifests/ are 0.13 ms of a create
-and of a launch. Of the service three fifths are its event loop (a fifth of all sends launches, a seventh reads the watches)
-and two fifths the cycle, half of that SQL; no function has 3 %.
+Measured alone and 64 at a time, a create costs the apiserver 1.2 ms, a launch 1.6 and an end 0.8 (d68b1588); at 4 at a time
+all three cost two fifths more, since each wakes every process by itself. The admission policies of manifests/ are 0.13 ms
+of a create and of a launch.
 
-Over a run of a fifth of the workloads two thirds of the service are the cycle. One costs it some 5 ms of processor beside
-what each launch and end in it does: 1.4 for each of its two transactions, a third of that the commit, 1.5 to decide, the
-rest of the event loop's. In transactions of fifty a launch is 0.16 ms and an end 0.32. While GPUs are short few share a
-cycle, and nearly half of what the service uses goes to cycles as such (85799935, on a machine that others used).
+Of what the service uses, two thirds are its cycle and one third its event loop, which sends launches and reads watches
+(85799935, a fifth of the workloads, on a machine that others used). A cycle costs 5 ms beside what its launches and ends
+do: 1.4 ms for each of its two transactions, 1.5 to decide, the rest on the event loop. In transactions of fifty a launch
+costs 0.16 ms and an end 0.32. While GPUs are short few share a cycle, so that nearly half of what the service uses goes to
+cycles as such.
 
-Tried, and nothing gained that can be told: a launch's patch with less in it, as a merge patch, or as an update of the
+**Tried, and nothing gained that can be told**: a launch's patch with less in it, as a merge patch, or as an update of the
 whole Job; `fieldValidation=Ignore`; Jobs created untracked (ADR 18); no priority and fairness in the apiserver; GOGC=1600;
 etcd on one processor; larger first stacks of goroutines; aiohttp without its cookies, timers and contexts; ids in the
 order of time (3 % of a transaction); other thresholds of the garbage collector, which takes 3 % of the service; uvloop; a
