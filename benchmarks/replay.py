@@ -3,40 +3,42 @@
     python -m benchmarks.replay [--days 30] [--workloads 41095] [--queued-per-engineer 10000] [--tiers-by-need]
                                 [--json] [--profile]
 
-1,000 engineers in twenty teams, 1,200 nodes with 3,200 GPUs of three classes, and 500,000 workloads in a year from the
-synthetic generator. The goal is a year (`--days 365`) in under two minutes; without `--days` it is a month of it, with its
-share of the goal. **The goal is missed.**
+1,000 engineers in twenty teams, 1,200 nodes with 3,200 GPUs of three classes, and 500,000 workloads in a year from
+the synthetic generator. The goal is a year (`--days 365`) in under two minutes; without `--days` it is a month of it,
+with its share of the goal. **The goal is missed.**
 
-**Two companies.** With `--tiers-by-need` everybody is in the smallest tier that pays a tenth more than they ask for in a
-month, and two larger tiers are there for the few who ask for most. Some 360 workloads wait on average, none are refused,
-and the year takes 228 s of processor. Without it tiers are given by chance. Whoever asks for most then asks for six times
-the largest tier's allowance all year and takes nothing back, so that their queue grows from month to month, up to the
-10,000 that a policy allows which says nothing else; the year takes 738 s. Where a policy lets a hundred of an engineer's
-wait, as Slurm's sites do with MaxSubmitJobs (`--queued-per-engineer 100`), a fifth of the 500,000 are refused, and the year
-takes 201 s (c480e5c3). Both years were measured beside each other, which made them dearer by some percent.
+**Two companies.** With `--tiers-by-need` everybody is in the smallest tier that pays a tenth more than they ask for
+in a month, and two larger tiers are there for the few who ask for most. Some 360 workloads wait on average, none are
+refused, and the year takes 228 s of processor. Without it tiers are given by chance. Whoever asks for most then asks
+for six times the largest tier's allowance all year and takes nothing back, so that their queue grows from month to
+month, up to the 10,000 that a policy allows which says nothing else; the year takes 738 s. Where a policy lets a
+hundred of an engineer's wait, as Slurm's sites do with MaxSubmitJobs (`--queued-per-engineer 100`), a fifth of the
+500,000 are refused, and the year takes 201 s (c480e5c3). Both years were measured beside each other, which made them
+dearer by some percent.
 
-**Where the time goes.** In both, less than a quarter of the GPUs is in use on most days, and hardly anybody waits for room:
-who waits, waits for hours that are spent, or at the limit of GPUs per engineer. Then a workload costs 0.4 ms, in 1,360 calls
-of which no function has 4 %. By need, of 410 µs (12 days at 85799935): 250 a step of the decision (serving 81, taking in
-changes 79, judging lines 39, telling lanes 27), 26 carrying the plan out, 88 the ends and renewals (settling 40), 24
-submissions. Cycles are a quarter of all: with one each ten minutes instead of each minute, 310 µs would be left.
-docs/adr/0029-not-compiled.md tells what else was tried.
+**Where the time goes.** In both, less than a quarter of the GPUs is in use on most days, and hardly anybody waits for
+room: who waits, waits for hours that are spent, or at the limit of GPUs per engineer. Then a workload costs 0.4 ms,
+in 1,360 calls of which no function has 4 %. By need, of 410 µs (12 days at 85799935): 250 a step of the decision
+(serving 81, taking in changes 79, judging lines 39, telling lanes 27), 26 carrying the plan out, 88 the ends and
+renewals (settling 40), 24 submissions. Cycles are a quarter of all: with one each ten minutes instead of each minute,
+310 µs would be left. docs/adr/0029-not-compiled.md tells what else was tried.
 
-**First days of months** cost more than their share where tiers are by chance. Thousands can pay at once then, the cluster is
-full, and whoever is at the limit of GPUs and ends something has hundreds of lines that fit again, one by one; some 650 are
-judged in a cycle, and have their turn in it. The first of the second month takes 7 s of processor, that of the third 14, that
-of the fourth 29 (7d2ccd4e; a usual day 0.4). Before lines were held back until their turn, and no cycle was walked twice any
-more, these took 4, 8 and 31 s: the dearest cycles became cheaper, and the others dearer.
+**First days of months** cost more than their share where tiers are by chance. Thousands can pay at once then, the
+cluster is full, and whoever is at the limit of GPUs and ends something has hundreds of lines that fit again, one by
+one; some 650 are judged in a cycle, and have their turn in it. The first of the second month takes 7 s of processor,
+that of the third 14, that of the fourth 29 (7d2ccd4e; a usual day 0.4). Before lines were held back until their turn,
+and no cycle was walked twice any more, these took 4, 8 and 31 s: the dearest cycles became cheaper, and the others
+dearer.
 
-**Where GPUs are short** a workload costs ten times as much, most of it in looking for somebody to preempt. Two days of
-the example policies (`allot simulate replay --busy 2.5 --days 2`) take 44 s of processor under `generous` (seed 2), 13 s
-under `conservative` (seed 2) and 11 s under `example` (seed 1; all at c58ae12a); `generous` with seed 1 takes 20 s
-(155acd56). Where quota is short and room is not, that looking ends early: with 1,000 engineers on 1,200 nodes of which the
-pools of `policies/example.yaml` may use a fifth (`--engineers 1000 --workloads 2700 --days 2 --cycle 60s --nodes FILE`), two
-days take 10 s (af42e725).
+**Where GPUs are short** a workload costs ten times as much, most of it in looking for somebody to preempt. Two days
+of the example policies (`allot simulate replay --busy 2.5 --days 2`) take 44 s of processor under `generous` (seed
+2), 13 s under `conservative` (seed 2) and 11 s under `example` (seed 1; all at c58ae12a); `generous` with seed 1
+takes 20 s (155acd56). Where quota is short and room is not, that looking ends early: with 1,000 engineers on 1,200
+nodes of which the pools of `policies/example.yaml` may use a fifth (`--engineers 1000 --workloads 2700 --days 2
+--cycle 60s --nodes FILE`), two days take 10 s (af42e725).
 
-Making the work and replaying it are timed apart; a cycle comes at most once a minute (`--cycle` of the command). What is
-given as seconds is processor time too, because a busy machine tells little by its clock.
+Making the work and replaying it are timed apart; a cycle comes at most once a minute (`--cycle` of the command). What
+is given as seconds is processor time too, because a busy machine tells little by its clock.
 """
 
 import argparse
