@@ -1,6 +1,7 @@
 """What holds for every command there is: JSON for programs, and a shell that completes it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,6 +62,33 @@ def test_a_full_disk_is_told_in_one_line_and_an_exit_code() -> None:
         )
     told = "allot: standard output cannot be written: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, told)
+
+
+_INTERRUPTED = """
+import signal, sys
+class CtrlC:
+    def find_spec(name, path=None, target=None):
+        if name == "scheduler.entrypoints.cli.app":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, CtrlC)
+sys.argv = ["allot", "--version"]
+from scheduler.entrypoints.cli import main
+main()
+"""
+"""Ctrl-C is typed just when the command line begins to be imported."""
+
+
+@pytest.mark.parametrize(
+    ("before", "ends", "says"),
+    [("", -signal.SIGINT, ""), ("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)", 0, "allot ")],
+    ids=["ends it", "is kept from it by who started it"],
+)
+def test_ctrl_c_while_python_imports_prints_no_traceback(before: str, ends: int, says: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        [sys.executable, "-c", before + _INTERRUPTED], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout[:6], done.stderr) == (ends, says, "")
 
 
 def _completing(**asked: str) -> str:
