@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.decision.placing.asked import Asked
 from scheduler.decision.placing.node_use import OCCUPIED, Amounts, NodeUse, empty_use, left_on, room_of, size_of
 from scheduler.decision.placing.rest_worth import HALVES, rest_ranks, tightness
 from scheduler.decision.placing.shape import Shape, amounts
@@ -21,9 +22,6 @@ from scheduler.domain.units import NodeName
 IntArray = NDArray[np.int64]
 Columns = NDArray[np.intp] | slice
 """Nodes by their positions."""
-
-_UNBOUNDED = 2**30
-"""Pods that fit as far as a resource is concerned of which none is asked."""
 
 _Alike = tuple[Amounts, bytes, tuple[Amounts, Amounts]]
 """A node's size, which shapes may go there by its labels, and what is left on it."""
@@ -49,7 +47,8 @@ class FitTable:
         """Pods of each shape that fit now: over all nodes, or in the one domain with most room."""
         self.possible = np.zeros(0, dtype=np.int64)
         """Pods of each shape that the nodes could hold if nothing of ours ran."""
-        self._shapes: list[Shape] = []  # those of the rows
+        self._asked = Asked()
+        """What a pod of each row asks."""
         self._rows_of_all: dict[tuple[int, int], int] = {}
         self._gathered: list[int] = []
         """Rows of shapes that must stand in one domain."""
@@ -70,12 +69,6 @@ class FitTable:
         """Which of them each node has; None where it was reckoned otherwise."""
         self._halves_per = np.zeros((2, 0), dtype=np.float64)
         """Half shares of a GPU in a milli-CPU and in a MiB of each node."""
-        self._asked = np.zeros((0, 3), dtype=np.int64)
-        """What a pod of each shape asks, 1 where it asks nothing."""
-        self._takes = np.zeros((0, 3), dtype=np.int64)
-        """What it asks indeed."""
-        self._waived = np.zeros((0, 3), dtype=np.int64)
-        """Unbounded where it asks nothing, else 0."""
         self._matches = np.zeros((0, 0), dtype=np.bool_)
         self._fits = np.zeros((2, 0, 0), dtype=np.int64)
         """Pods of each shape that fit on each node, and preference among the nodes for one."""
@@ -125,15 +118,11 @@ class FitTable:
             return known
         self.refresh()
         row = self.rows[shape] = len(self.rows)
-        self._shapes.append(shape)
         if shape.topology is not None and shape.topology.is_required:
             self._gathered.append(row)
         if row == len(self._asked):
             self._grow(max(16, 2 * row))
-        asked = amounts(shape.pod)
-        self._takes[row] = asked
-        self._asked[row] = [max(1, each) for each in asked]
-        self._waived[row] = [0 if each else _UNBOUNDED for each in asked]
+        self._asked.add(shape)
         self._fill_rows(slice(row, row + 1), [shape])
         self._forget_columns()
         return row
@@ -186,11 +175,11 @@ class FitTable:
 
     def together(self, row: int, counts: IntArray) -> int:
         """Pods of the shape that can run as one gang where so many fit on each node."""
-        return self.domains.together(self._shapes[row].topology, counts)
+        return self.domains.together(self._asked.shapes[row].topology, counts)
 
     def tally(self, row: int, counts: IntArray) -> Tally:
         """The same, to be kept up to date as `counts` changes."""
-        return Tally(self.domains, self._shapes[row].topology, counts)
+        return Tally(self.domains, self._asked.shapes[row].topology, counts)
 
     def most_room(self, shape: Shape, *, if_empty: bool = False) -> tuple[str, int]:
         """Of the level that the shape asks for: the domain in which most pods fit now, or would if nothing of ours
@@ -199,13 +188,13 @@ class FitTable:
         row = self.row(shape)
         counts = self.counts(row)
         if if_empty:
-            counts = self._fitting(slice(row, row + 1), self._size)[0] * self._matches[row]
+            counts = self._asked.fitting(slice(row, row + 1), self._size)[0] * self._matches[row]
         return self.domains.most_room(shape.topology.level, counts)
 
     def counts_if(self, row: int, available: IntArray) -> IntArray:
         """Pods of the shape that would fit on each node if this much were available there."""
         self.refresh()
-        counts: IntArray = self._fitting(slice(row, row + 1), available)[0]
+        counts: IntArray = self._asked.fitting(slice(row, row + 1), available)[0]
         return np.maximum(counts, 0, out=counts) * self.taking(row)
 
     def takes_shape(self, row: int, position: int) -> bool:
@@ -219,8 +208,7 @@ class FitTable:
 
     def pods_in(self, row: int, available: IntArray) -> int:
         """Pods of the shape that fit into so much of each resource."""
-        each = zip(amounts(self._shapes[row].pod), available.tolist(), strict=True)  # plain numbers: three are few
-        return max(0, min((left // asked for asked, left in each if asked), default=_UNBOUNDED))
+        return self._asked.pods_in(row, available)
 
     def coming(self) -> IntArray:
         """What will be available when all that is stopping has ended and every reservation is served: as of now, and the
@@ -256,7 +244,7 @@ class FitTable:
         (where the worth of the rest falls least), else the fewest nodes, the last of them by the same rule; of a gang
         that asks for a level of the topology, within the domains that it takes."""
         chosen: list[tuple[NodeName, int]] = []
-        ask = self._shapes[row].topology
+        ask = self._asked.shapes[row].topology
         if ask is not None:
             narrowed = self.domains.narrowed(ask, counts, pods)
             if narrowed is None:
@@ -290,7 +278,7 @@ class FitTable:
     def _row_of_all(self, row: int, pods: int) -> int:
         """The row of one pod that asks for as much as so many of a shape: it ranks nodes as they do together."""
         if (row, pods) not in self._rows_of_all:
-            shape = self._shapes[row]
+            shape = self._asked.shapes[row]
             all_of_it = PodRequest(*(pods * asked for asked in amounts(shape.pod)))
             self._rows_of_all[row, pods] = self.row(Shape(all_of_it, shape.nodes_with))
         return self._rows_of_all[row, pods]
@@ -324,8 +312,8 @@ class FitTable:
             for key, position in fresh.items():
                 self._look_at(position, key[2])
             columns = _columns_at(list(fresh.values()))
-            counts = self._fitting(used, self.available[:, columns]) * self._matches[used, columns]
-            fits = np.stack([counts, self._ranked(self._takes[used], columns)])
+            counts = self._asked.fitting(used, self.available[:, columns]) * self._matches[used, columns]
+            fits = np.stack([counts, self._ranked(self._asked.takes[used], columns)])
             for number, (key, position) in enumerate(fresh.items()):
                 known[key] = _Column(self._left[:, position].copy(), fits[:, :, number].copy())
         totals = self.totals[used]
@@ -343,9 +331,7 @@ class FitTable:
 
     def _grow(self, rows: int) -> None:
         known = len(self._asked)
-        self._asked = np.vstack([self._asked, np.ones((rows - known, 3), dtype=np.int64)])
-        self._waived = np.vstack([self._waived, np.zeros((rows - known, 3), dtype=np.int64)])
-        self._takes = np.vstack([self._takes, np.zeros((rows - known, 3), dtype=np.int64)])
+        self._asked.grow(rows)
         fits = np.zeros((2, rows, len(self.names)), dtype=np.int64)
         matches = np.zeros((rows, len(self.names)), dtype=np.bool_)
         if self._counts.shape[1] == len(self.names):
@@ -358,8 +344,8 @@ class FitTable:
     def _fill_rows(self, rows: slice, shapes: Sequence[Shape]) -> None:
         for offset, shape in enumerate(shapes):
             self._matches[rows.start + offset] = self._matching(shape)
-        self._counts[rows] = self._fitting(rows, self.available) * self._matches[rows]
-        self._ranks[rows] = self._ranked(self._takes[rows], np.arange(len(self.names)))
+        self._counts[rows] = self._asked.fitting(rows, self.available) * self._matches[rows]
+        self._ranks[rows] = self._ranked(self._asked.takes[rows], np.arange(len(self.names)))
         self.totals[rows] = self._counts[rows].sum(axis=1)
         self.possible[rows] = self._possible(rows)
         self._gather()
@@ -370,18 +356,12 @@ class FitTable:
             self.totals[row] = self.together(row, self._counts[row])
 
     def _possible(self, rows: slice) -> IntArray:
-        fitting = self._fitting(rows, self._size) * self._matches[rows]
+        fitting = self._asked.fitting(rows, self._size) * self._matches[rows]
         possible: IntArray = fitting.sum(axis=1)
         for row in self._gathered:
             if rows.start <= row < rows.stop:
                 possible[row - rows.start] = self.together(row, fitting[row - rows.start])
         return possible
-
-    def _fitting(self, rows: slice, available: IntArray) -> IntArray:
-        """For each row and column of `available` (3 × nodes): the pods that fit there."""
-        asked, waived = self._asked[rows, :, None], self._waived[rows, :, None]
-        fit: IntArray = np.minimum.reduce(available[None, :, :] // asked + waived, axis=1)
-        return fit
 
     def _matching(self, shape: Shape) -> NDArray[np.bool_]:
         takes = [all(labels.get(key) == value for key, value in shape.nodes_with) for labels in self._labels]
