@@ -169,59 +169,6 @@ def test_what_turns_out_to_have_no_checkpoint_is_no_longer_moved() -> None:
     assert moves(step(state, Changes(attempts={unsaved.id: unsaved}), NOW)[1]) == {"a": {"n2": 1}}
 
 
-# --- policies that no longer know somebody -------------------------------------------------------------------------
-
-
-def test_a_priority_class_that_policy_does_not_have_is_told() -> None:
-    gone = PriorityClass(PriorityClassName("gone"), 1)
-    plan = decide(snapshot(nodes(node("n1")), [workload("w", priority_class=gone)]))
-
-    assert reasons(plan) == {"w": Reason.NO_PRIORITY_CLASS}
-    assert plan.verdicts[0].evidence == {"priority_class": "gone"}
-
-
-def test_a_gpu_class_that_policy_does_not_have_could_be_placed_nowhere() -> None:
-    by = replace(policy(), gpu_classes={A100: policy().gpu_classes[A100]})
-    assert reasons(decide(snapshot(nodes(node("n1")), [workload("w")], by=by))) == {"w": Reason.NOT_OFFERED}
-
-
-def test_a_team_without_a_pool_has_no_quota_and_gets_some_when_policy_gives_it_a_pool() -> None:
-    state = cold(snapshot(nodes(node("n1")), [workload("w", team="grey")]))
-    known = state.verdicts[WorkloadId("w")]
-    assert (known.reason, known.evidence["pool"]) == (Reason.QUOTA, "none")
-    explained = state.explain(WorkloadId("w"))
-    assert explained is not None
-    assert (explained.pool, explained.rank) == (None, 1)
-
-    step(state, Changes(queued={WorkloadId("w"): None}), NOW)
-    assert state.queue() == []
-    again = Changes(policy=policy(pool("red"), pool("grey")), queued={WorkloadId("w"): workload("w", team="grey")})
-    assert placements(step(state, again, NOW)[1]) == {"w": {"n1": 1}}
-
-
-def test_a_preemptor_whose_pool_policy_took_away_starts_on_what_it_was_promised() -> None:
-    """Its victims have ended for it and its hours are held: both would be for nothing."""
-    held = Reservation(WorkloadId("u"), H100, Placement(((NodeName("n1"), 1),)), Instant(NOW + 60_000))
-    plan = decide(snapshot(nodes(node("n1")), [workload("u", team="grey")], reservations=[held]))
-
-    assert placements(plan) == {"u": {"n1": 1}}
-    assert (plan.launches[0].is_reserved, plan.launches[0].pool) == (True, "none")
-
-
-def test_what_runs_for_a_pool_that_is_gone_keeps_its_gpus_and_nobodys_quota() -> None:
-    runs = attempt("r", "n1", gpus=4, team="grey", pool="grey")
-    known = snapshot(nodes(node("n1")), [workload("w", gpus=4)], attempts=[runs], by=policy(pool("red", gpus=4)))
-    state = cold(known)
-    assert placements(step(state, Changes(), NOW)[1]) == {"w": {"n1": 1}}
-
-    full = replace(workload("w", gpus=8), submitted_at=NOW)
-    state = cold(replace(known, queued={full.id: full}, policy=policy(pool("red", gpus=8))))
-    assert state.verdicts[full.id].reason is Reason.RESOURCES
-    assert placements(step(state, Changes(attempts={runs.id: None}), Instant(NOW + MS_PER_HOUR))[1]) == {
-        "w": {"n1": 1}
-    }
-
-
 def test_work_of_an_hour_that_runs_on_a_node_that_is_gone_frees_nothing_there() -> None:
     """Neither for who looks for victims nor for who looks when room comes free."""
     lost = attempt("lost", "gone", gpus=8, priority_class=SPARE)
