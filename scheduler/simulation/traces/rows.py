@@ -39,7 +39,7 @@ def read_csv(
     with opened_text(file) as text:
         numbered = ((line, number) for number, line in enumerate(text, 1) if line.strip("\r\n"))
         first, _ = next(_cells_of(numbered, file, refuse_all), ([], 1))
-        columns = header(_separated(first, file, required[0]), file, required)
+        columns = header(_separated(first, file, required[0]), f"{file}:1", required)
         lines = _cells_of(numbered, file, leave_out)
         yield from _distinct(rows(lines, columns, file, value_of_text, leave_out), required[0], leave_out)
 
@@ -75,15 +75,20 @@ def _separated(cells: list[str], file: Path, first: str) -> list[str]:
     return cells
 
 
-def header(cells: list[str], file: Path, required: tuple[str, ...]) -> list[str]:
+def header(cells: list[str], where: str, required: tuple[str, ...]) -> list[str]:
     """The names of the columns; those required must be there once."""
     columns = [name.strip() for name in cells]
     if not all(map(_is_text, columns)):
-        raise invalid(f"{file}:1", "no text in UTF-8", "a header of " + ", ".join(required))
+        raise invalid(where, "no text in UTF-8", "a header of " + ", ".join(required))
     for name in required:
         if columns.count(name) != 1:
             found = "no column" if name not in columns else "more than one column"
-            raise invalid(f"{file}:1: {name}", found, "one each of " + ", ".join(required))
+            shown = quoted(",".join(columns))
+            raise invalid(
+                f"{where}: {name}",
+                f"{found} of that name in the header, {shown}",
+                "a header with one each of " + ", ".join(required),
+            )
     return columns
 
 

@@ -1,4 +1,5 @@
-"""Slurm's accounting as `sacct -P` prints it: one job a row, its steps left out. Liberal in what real clusters write.
+"""Slurm's accounting as `sacct -P` or `sacct --json` prints it: one job a row, its steps left out. Liberal in what real
+clusters write.
 
 Fields are found by their names in the header; only JobID, Submit and a way to tell how long it ran and what GPUs it
 had are needed. Times without an offset are on the wall clock of the time zone that is given.
@@ -13,10 +14,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.digits import whole_number_in
+from scheduler.domain.errors import InvalidInput
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, Instant
 from scheduler.simulation.traces.opening import opened_text
 from scheduler.simulation.traces.rows import LeaveOut, Row, invalid, quoted, refuse_all, rows
+from scheduler.simulation.traces.sacct_json import begins_json, read_json
 from scheduler.simulation.traces.sacct_table import JOB, STEP, read_table
 
 REQUIRED = ("JobID", "Submit")
@@ -120,12 +123,28 @@ def _began(job: SlurmJob) -> tuple[bool, Instant, Instant, int]:
 
 def _read(file: Path, zone: ZoneInfo, leave_out: LeaveOut) -> Iterator[SlurmJob]:
     """Every job's row."""
+    parse = _Parser(zone)
     with opened_text(file) as text:
-        columns, lines, between = read_table(text, file, REQUIRED)
+        first = text.readline()
+        if begins_json(first):
+            yield from _jobs_of(read_json(first + text.read(), file), parse, leave_out)
+            return
+        columns, lines, between = read_table(first, text, file, REQUIRED, leave_out)
         remedy = f" (where names hold {between}, ask for one column of free text, or with another --delimiter)"
-        for _, _, job in rows(lines, columns, file, _Parser(zone), leave_out, remedy):
+        for _, _, job in rows(lines, columns, file, parse, leave_out, remedy):
             if job is not None:
                 yield job
+
+
+def _jobs_of(read: Iterable[tuple[Row, str]], parse: "_Parser", leave_out: LeaveOut) -> Iterator[SlurmJob]:
+    for row, where in read:
+        try:
+            job = parse(row, where)
+        except InvalidInput as refusal:
+            leave_out(refusal)
+            continue
+        if job is not None:
+            yield job
 
 
 class _Parser:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from scheduler.simulation.traces.rows import header, invalid
+from scheduler.simulation.traces.rows import LeaveOut, header, invalid, quoted
 
 FREE_TEXT = frozenset(
     {"JobName", "Comment", "AdminComment", "SystemComment", "Extra", "SubmitLine", "WorkDir", "WCKey", "Reason"}
@@ -17,6 +17,8 @@ FREE_TEXT = frozenset(
 """Columns whose cells may hold anything."""
 LINES_MAX = 1000
 """Of a row: a command line has no more."""
+BANNER_LINES_MAX = 200
+"""Before the header: what a machine says to who logs in is no longer."""
 
 STEP = re.compile(r"^[0-9]+([_+][0-9]+)*\..+$")
 JOB = re.compile(r"^[0-9]+([_+]([0-9]+|\[[^\]]*\]))*$")
@@ -59,26 +61,55 @@ Line = tuple[list[str], int]
 """The cells of a row, and the number of the line on which it begins."""
 
 
-def read_table(text: TextIO, file: Path, required: tuple[str, ...]) -> tuple[list[str], Iterator[Line], str]:
-    """The names of the columns, the rows, and what stands between their cells.
+def read_table(
+    first: str, text: TextIO, file: Path, required: tuple[str, ...], leave_out: LeaveOut
+) -> tuple[list[str], Iterator[Line], str]:
+    """The names of the columns, the rows, and what stands between their cells. `first` is the first line, `text` the rest.
 
-    Raises InvalidInput `invalid-trace` where the first line is no such header.
+    Raises InvalidInput `invalid-trace` where there is no such header.
     """
-    first = text.readline().rstrip("\r\n")
-    between = _delimiter(first)
-    if between not in first and len(first.split()) > 1 and "JobID" in first.split():
+    top, number = _header_line(first, text, file, leave_out)
+    between = _delimiter(top)
+    if between not in top and _has_blanks_between(top):
         raise invalid(
-            f"{file}:1: JobID", "columns with blanks between them", "what `sacct -P` prints, with | between"
+            f"{file}:{number}: JobID", "columns with blanks between them", "what `sacct -P` prints, with | between"
         )
-    _require_header(first, between, file)
-    names = first.split(between)
-    columns = header(first.removesuffix(between).split(between), file, required)
-    lines = _unbroken(_lines(text, between), names)
+    _require_header(top, between, f"{file}:{number}")
+    names = top.split(between)
+    columns = header(top.removesuffix(between).split(between), f"{file}:{number}", required)
+    lines = _unbroken(_lines(text, between, number + 1), names)
     if len(names) > len(columns):
         lines = _opened(lines, len(columns))
     if any(name in FREE_TEXT for name in columns):
         lines = _whole_again(lines, columns, between)
     return columns, lines, between
+
+
+def _header_line(first: str, text: TextIO, file: Path, leave_out: LeaveOut) -> tuple[str, int]:
+    """The line with the names of the columns, and its number: the first, unless a machine greeted who logged in to it.
+    Then each line before it is handed to `leave_out`."""
+    above = [first.rstrip("\r\n")]
+    while len(above) < BANNER_LINES_MAX and not _names_columns(above[-1]) and (line := text.readline()):
+        above.append(line.rstrip("\r\n"))
+    if not _names_columns(above[-1]):
+        return above[0], 1
+    top = above.pop()
+    for number, line in enumerate(above, 1):
+        if line.strip():
+            found = f"{quoted(line)} before the header"
+            expected = f"the names of the columns, which stand in line {len(above) + 1}"
+            leave_out(invalid(f"{file}:{number}", found, expected))
+    return top, len(above) + 1
+
+
+def _names_columns(line: str) -> bool:
+    """Also with blanks between: what is wrong with those is told then."""
+    return "JobID" in (each.strip() for each in line.split(_delimiter(line))) or _has_blanks_between(line)
+
+
+def _has_blanks_between(line: str) -> bool:
+    words = line.split()
+    return "JobID" in words and len(READ.intersection(words)) > 1
 
 
 def _delimiter(first: str) -> str:
@@ -87,22 +118,22 @@ def _delimiter(first: str) -> str:
     return found[1] if found is not None else "|"
 
 
-def _require_header(first: str, between: str, file: Path) -> None:
+def _require_header(first: str, between: str, where: str) -> None:
     """Raises InvalidInput where a job stands in the first line, or cells hold what stands between them."""
     names = first.split(between)
     if any(JOB.match(name) or STEP.match(name) for name in names):
         raise invalid(
-            f"{file}:1: JobID", "a job", "the names of the columns, as sacct prints them without --noheader"
+            f"{where}: JobID", "a job", "the names of the columns, as sacct prints them without --noheader"
         )
     if between == "," and (lists := [name for name in names if name.endswith(("TRES", "GRES"))]):
         raise invalid(
-            f"{file}:1: {lists[0]}", "columns with commas between them", "another --delimiter: its cells hold commas"
+            f"{where}: {lists[0]}", "columns with commas between them", "another --delimiter: its cells hold commas"
         )
 
 
-def _lines(text: TextIO, between: str) -> Iterator[Line]:
+def _lines(text: TextIO, between: str, begin: int) -> Iterator[Line]:
     """The lines after the header."""
-    for number, line in enumerate(text, 2):
+    for number, line in enumerate(text, begin):
         cells = line.rstrip("\r\n")
         if cells.strip(f"{between} \t"):
             yield cells.split(between), number
