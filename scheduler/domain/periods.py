@@ -125,8 +125,14 @@ def period_named(name: str, time_zone: str) -> Period:
 def _interval(name: str, time_zone: str) -> Period:
     start, _, end = name.partition("/")
     starts_at, ends_at = _bound(start, time_zone), _bound(end, time_zone)
-    if starts_at is None or ends_at is None or starts_at >= ends_at:
+    if starts_at is None or ends_at is None:
         raise _no_period(name)
+    if starts_at >= ends_at:
+        raise InvalidInput(
+            f"{name!r} ends no later than it begins",
+            where="period",
+            expected="an end after its begin",
+        )
     return Period(name, starts_at, ends_at)
 
 

@@ -17,7 +17,7 @@ from typer.main import get_command
 from scheduler.domain.errors import Refusal
 from scheduler.entrypoints.about import installed_version
 from scheduler.entrypoints.cli.exits import MEANINGS, ExitCode, report
-from scheduler.entrypoints.cli.usage import AS_TYPED, refusing_wrong_usage
+from scheduler.entrypoints.cli.usage import AS_TYPED, refusing_wrong_usage, with_plain_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ def _reporting() -> Iterator[None]:
 def _load(name: str, part: Part) -> Any:
     with _uncollected():
         module = import_module(f"scheduler.entrypoints.cli.{part.module}")
-    found = get_command(getattr(module, part.attribute))
+    found = with_plain_numbers(get_command(getattr(module, part.attribute)))
     if part.is_group:
         found.name = name
         return found

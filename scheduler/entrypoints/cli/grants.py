@@ -128,20 +128,21 @@ def compensation(
     as_json: AsJson = False,
 ) -> None:
     """Promise a package of pay that vests: for the role people. Nobody promises it to themselves."""
-    body = package_body(
-        amount,
-        unit,
-        kind=kind,
-        a_year=a_year,
-        start=start,
-        months=months,
-        cliff=cliff,
-        quarterly=quarterly,
-        parts=parts,
-        expires=expires,
-        gpu_class=gpu_class,
-    )
     with connect() as api:
+        body = package_body(
+            amount,
+            unit,
+            kind=kind,
+            a_year=a_year,
+            start=start,
+            months=months,
+            cliff=cliff,
+            quarterly=quarterly,
+            parts=parts,
+            expires=expires,
+            gpu_class=gpu_class,
+            clock=api.clock,
+        )
         found = api.post("/v1/grants/compensation", {**body, "holder": holder, "reason": reason}, key or new_key())
         if as_json:
             print_json(found)

@@ -17,17 +17,20 @@ Clock = Callable[[], datetime]
 
 TIMES = "now+2hours; 22:00, tomorrow or 2026-12-01T09:00 in UTC; 2026-12-01T09:00:00+01:00"
 DAYS = "2027-01-01 (in UTC), now+30d, or 2027-01-01T00:00:00+01:00"
-"""For the help of options: of one for hours, and of one for days ahead."""
+BACK = "2026-10-01, yesterday, now-7days, or 2026-10-01T09:00:00+02:00"
+"""For the help of options: of one for hours ahead, one for days ahead, and one for what was."""
 
 _EXPECTED = (
     "an instant such as 2026-12-01T09:00:00+01:00; or in UTC 2026-12-01, 22:00, 10:00pm, noon, midnight, tomorrow 08:00, "
-    "now, now+2hours or now+1h30m"
+    "yesterday, now, now+2hours, now+1h30m or now-7days"
 )
 _SHOWN_MAX = 40
 
-_DAYS_AHEAD = {"today": 0, "tomorrow": 1}
+_DAYS_AHEAD = {"yesterday": -1, "today": 0, "tomorrow": 1}
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NAMED_TIMES = {"midnight": time(0), "elevenses": time(11), "noon": time(12), "fika": time(15), "teatime": time(16)}
 _TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))? ?(am|pm)?")
+_FROM_NOW = re.compile(r"now ?([+-]) ?(.+)")
 _COUNT = re.compile(r"([0-9]{1,9}) ?(?:(second|minute|hour|day|week)s?)?")
 _UNIT_MS = {
     "second": MS_PER_SECOND,
@@ -43,13 +46,22 @@ def parse_instant(text: str | None, where: str, clock: Clock) -> str | None:
     if text is None:
         return None
     words = " ".join(text.lower().split())
-    moment = _written_out(text) or _after_now(words, clock) or _of_the_day(words, clock)
+    moment = _written_out(text) or _from_now(words, clock) or _of_the_day(words, clock)
     if moment is None:
         shown = text if len(text) <= _SHOWN_MAX else f"{text[: _SHOWN_MAX - 1]}…"
         raise InvalidInput(
             f"{shown!r} cannot be read", where=where, code=RefusalCode.INVALID_VALUE, expected=_EXPECTED
         )
     return moment.isoformat()
+
+
+def parse_day(text: str | None, where: str, clock: Clock) -> str | None:
+    """A day alone stays one, for the API to read in the policy's time zone; anything else is an instant."""
+    words = " ".join((text or "").lower().split())
+    if words in _DAYS_AHEAD:
+        return f"{clock().astimezone(UTC) + timedelta(days=_DAYS_AHEAD[words]):%Y-%m-%d}"
+    instant = parse_instant(text, where, clock)
+    return words if DAY.fullmatch(words) else instant
 
 
 def _written_out(text: str) -> datetime | None:
@@ -60,22 +72,23 @@ def _written_out(text: str) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _after_now(words: str, clock: Clock) -> datetime | None:
-    """`now`, or so long after it, as Slurm counts (`now+2hours`; `now+60` is a minute) or as durations are typed here."""
+def _from_now(words: str, clock: Clock) -> datetime | None:
+    """`now`, or so long from it, as Slurm counts (`now+2hours`; `now+60` is a minute) or as durations are typed here."""
     if words == "now":
         return clock()
-    now, plus, length = words.partition("+")
-    if now.strip() != "now" or not plus:
+    said = _FROM_NOW.fullmatch(words)
+    if said is None:
         return None
-    counted = _COUNT.fullmatch(length.strip())
-    later_ms = int(counted[1]) * _UNIT_MS[counted[2] or "second"] if counted else milliseconds_of(length)
-    if later_ms is None or later_ms > DURATION_MS_MAX:
+    counted = _COUNT.fullmatch(said[2])
+    length_ms = int(counted[1]) * _UNIT_MS[counted[2] or "second"] if counted else milliseconds_of(said[2])
+    if length_ms is None or length_ms > DURATION_MS_MAX:
         return None
-    return clock() + timedelta(milliseconds=later_ms)
+    length = timedelta(milliseconds=length_ms)
+    return clock() + length if said[1] == "+" else clock() - length
 
 
 def _of_the_day(words: str, clock: Clock) -> datetime | None:
-    """A time of today or tomorrow; without a day the next such time, which is tomorrow's where today's is over."""
+    """A time of a named day; without a day the next such time, which is tomorrow's where today's is over."""
     day, _, rest = words.partition(" ")
     has_day = day in _DAYS_AHEAD
     at = _time_of_day((rest or "midnight") if has_day else words)

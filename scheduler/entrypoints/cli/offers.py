@@ -40,20 +40,21 @@ def offer(
     as_json: AsJson = False,
 ) -> None:
     """Say what an offer letter would: how much, when it vests, what it is worth today, and on leaving. Grants nothing."""
-    body = package_body(
-        amount,
-        unit,
-        kind=kind,
-        a_year=a_year,
-        start=start,
-        months=months,
-        cliff=cliff,
-        quarterly=quarterly,
-        parts=parts,
-        expires=expires,
-        gpu_class=gpu_class,
-    )
     with connect() as api:
+        body = package_body(
+            amount,
+            unit,
+            kind=kind,
+            a_year=a_year,
+            start=start,
+            months=months,
+            cliff=cliff,
+            quarterly=quarterly,
+            parts=parts,
+            expires=expires,
+            gpu_class=gpu_class,
+            clock=api.clock,
+        )
         found = api.post("/v1/statement/offer", {**body, "tier": tier})
         if as_json:
             print_json(found)

@@ -11,12 +11,13 @@ from scheduler.domain.quantities import UnitKind, measure, unit_named, whole
 from scheduler.domain.units import AMOUNT_MAX, Unit
 from scheduler.domain.vesting import PackageKind
 from scheduler.entrypoints.cli.durations import parse_hours
+from scheduler.entrypoints.cli.instants import DAYS, Clock, parse_instant
 
 Amount = Annotated[str, typer.Argument(help="2000h, or 1000000 of tokens, or 90000.00 of money: see --unit.")]
 UnitName = Annotated[str, typer.Option("--unit", help="standard, gpu/CLASS, tokens, tokens/MODEL, or a currency.")]
 Kind = Annotated[PackageKind, typer.Option(help="What an offer letter calls it.")]
 ByYear = Annotated[bool, typer.Option("--a-year", help="AMOUNT is a year's, and not all of it.")]
-Start = Annotated[str | None, typer.Option(help="From when it vests: 2026-12-01T00:00:00+01:00. Now where left out.")]
+Start = Annotated[str | None, typer.Option(help=f"From when it vests: {DAYS}. Now where left out.")]
 Months = Annotated[
     int | None,
     typer.Option(min=0, max=240, help="How long it vests; 0 is all at once. 48 where left out.", show_default=False),
@@ -29,7 +30,7 @@ Cliff = Annotated[
 ]
 Quarterly = Annotated[bool, typer.Option("--quarterly", help="Every three months instead of every month.")]
 Parts = Annotated[str | None, typer.Option(help="The schedule itself: 2027-01-01T00:00:00Z=500h,… commas between.")]
-Expires = Annotated[str | None, typer.Option(help="An instant after the last part vests.")]
+Expires = Annotated[str | None, typer.Option(help=f"After the last part vests: {DAYS}.")]
 Classes = Annotated[str | None, typer.Option("--gpu-class", help="Only for these, commas between.")]
 
 MONTHS = 48
@@ -50,6 +51,7 @@ def package_body(
     parts: str | None,
     expires: str | None,
     gpu_class: str | None,
+    clock: Clock,
 ) -> dict[str, Any]:
     """The terms as the API reads them. Raises InvalidInput."""
     counted = unit_named(unit)
@@ -66,14 +68,14 @@ def package_body(
             expected="it without --months, --cliff, --quarterly and --a-year",
         )
     else:
-        schedule = {"parts": [_part(text, counted) for text in parts.split(",")]}
+        schedule = {"parts": [_part(text, counted, clock) for text in parts.split(",")]}
     return schedule | {
         "quantity": parse_quantity(amount, counted),
         "unit": unit,
         "kind": kind.value,
         "is_annual": a_year,
-        "starts_at": start,
-        "expires_at": expires,
+        "starts_at": parse_instant(start, "--start", clock),
+        "expires_at": parse_instant(expires, "--expires", clock),
         "gpu_classes": [name.strip() for name in gpu_class.split(",")] if gpu_class else None,
     }
 
@@ -96,7 +98,7 @@ def parse_quantity(text: str, unit: Unit, where: str = "AMOUNT") -> int:
     return found
 
 
-def _part(text: str, unit: Unit) -> dict[str, Any]:
+def _part(text: str, unit: Unit, clock: Clock) -> dict[str, Any]:
     at, equals, amount = text.strip().partition("=")
     if not equals:
         raise InvalidInput(
@@ -105,4 +107,4 @@ def _part(text: str, unit: Unit) -> dict[str, Any]:
             code=RefusalCode.INVALID_SCHEDULE,
             expected="INSTANT=AMOUNT",
         )
-    return {"at": at, "quantity": parse_quantity(amount, unit, "--parts")}
+    return {"at": parse_instant(at, "--parts", clock), "quantity": parse_quantity(amount, unit, "--parts")}

@@ -1,6 +1,5 @@
 """`allot payment`: what a person paid for their own compute."""
 
-import re
 from typing import Annotated, Any
 
 import typer
@@ -9,13 +8,12 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.quantities import is_money, unit_label, unit_named
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.instants import BACK, DAY, parse_day
 from scheduler.entrypoints.cli.output import AsJson, moment, print_json, print_text
 from scheduler.entrypoints.cli.packages import parse_quantity
 from scheduler.entrypoints.cli.workloads import new_key
 
 app = typer.Typer(add_completion=False)
-
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @app.command()
@@ -24,7 +22,8 @@ def payment(
     amount: Annotated[str, typer.Argument(help="How much, such as 120.00.", show_default=False)],
     currency: Annotated[str, typer.Option(help="The price book's currency.")] = "EUR",
     on: Annotated[
-        str | None, typer.Option(help="The day in the policy's time zone, or the instant; now where it is left out.")
+        str | None,
+        typer.Option(help=f"The day in the policy's time zone, or the instant: {BACK}. Now where it is left out."),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", "-r", help="What it was: a payroll deduction, say.")] = "",
     *,
@@ -43,11 +42,12 @@ def payment(
         )
     micro = parse_quantity(amount, unit)
     with connect() as api:
+        paid = parse_day(on, "--on", api.clock)
         body = {
             "owner": owner,
             "micro": -micro if is_paid_back else micro,
             "currency": unit_label(unit),
-            ("paid_at" if on is None or not _DAY.fullmatch(on) else "paid_on"): on,
+            ("paid_at" if paid is None or not DAY.fullmatch(paid) else "paid_on"): paid,
             "reason": reason or "payment",
         }
         found: dict[str, Any] = api.post("/v1/finance/payments", body, key or new_key())

@@ -10,6 +10,7 @@ from scheduler.adapters.policy_files import check_prices, price_reference, read_
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.instants import TIMES, parse_instant
 from scheduler.entrypoints.cli.output import (
     AsJson,
     print_fields,
@@ -100,14 +101,12 @@ def hour(
     *,
     gpu_class: Annotated[str, typer.Option("--gpu-class")],
     pool: Annotated[str, typer.Option()],
-    at: Annotated[
-        str | None, typer.Option(help="An instant such as 2026-10-01T14:00:00Z; now where left out.")
-    ] = None,
+    at: Annotated[str | None, typer.Option(help=f"{TIMES}. Now where left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what an hour of one GPU costs, in its parts: electricity as measured, hardware, and the rest."""
     with connect() as api:
-        found = api.get("/v1/prices/hour", gpu_class=gpu_class, pool=pool, at=at)
+        found = api.get("/v1/prices/hour", gpu_class=gpu_class, pool=pool, at=parse_instant(at, "--at", api.clock))
         if as_json:
             print_json(found)
             return

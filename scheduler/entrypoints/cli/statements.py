@@ -7,10 +7,12 @@ import typer
 
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.money import decimal_text
+from scheduler.domain.periods import to_datetime
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.api.rendering import render
 from scheduler.entrypoints.cli import offers, takeaway
 from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.instants import BACK, Clock, parse_day
 from scheduler.entrypoints.cli.offline import offline_books
 from scheduler.entrypoints.cli.output import (
     AsJson,
@@ -22,6 +24,7 @@ from scheduler.entrypoints.cli.output import (
     print_json,
     print_table,
     print_text,
+    utc,
 )
 from scheduler.entrypoints.web.formatting import duration, money, multiplied_per_mille, signed_hours
 from scheduler.finance.csv_text import csv_lines
@@ -48,8 +51,8 @@ def statement(
     *,
     period: _Period = None,
     owner: _Owner = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Instead: the first day, or an instant.")] = None,
-    to: Annotated[str | None, typer.Option(help="With --from: the first day after it, or an instant.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help=f"Instead of --period: its first day, {BACK}.")] = None,
+    to: Annotated[str | None, typer.Option(help=f"With --from: the first day after it, {BACK}.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every line as CSV and nothing else.")] = False,
     database: Database = None,
     as_json: AsJson = False,
@@ -57,9 +60,9 @@ def statement(
     """Show a period's statement: opening, every grant, charge, refund and expiry, closing, and what it costs."""
     if context.invoked_subcommand is not None:
         return
-    asked = _period(period, from_, to)
     if database is not None:
         with offline_books(database) as books:
+            asked = _period(period, from_, to, lambda: to_datetime(books.now))
             lines_max = LINES_UNBOUNDED if as_csv else LINES_MAX
             view = books.views.statement(books.caller, asked, books.now, owner or "company", lines_max)
         if as_csv:
@@ -68,6 +71,7 @@ def statement(
             _show(render(view), as_json=as_json)
         return
     with connect() as api:
+        asked = _period(period, from_, to, api.clock)
         if as_csv:
             sys.stdout.writelines(api.stream("/v1/statement/csv", period=asked, owner=owner))
             return
@@ -149,19 +153,20 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         _print_statement(found)
 
 
-def _period(period: str | None, starts: str | None, ends: str | None) -> str | None:
+def _period(period: str | None, starts: str | None, ends: str | None, clock: Clock) -> str | None:
     """The period's name as the API reads it; None is the one that runs."""
     if (starts is None) != (ends is None) or (starts is not None and period is not None):
         raise InvalidInput("the period is not clear", where="--period", expected="--period, or both --from and --to")
     if starts is not None:
-        return f"{starts}/{ends}"
+        return f"{parse_day(starts, '--from', clock)}/{parse_day(ends, '--to', clock)}"
     return period
 
 
 def _print_statement(found: dict[str, Any]) -> None:
     who = found["owner_name"] or found["owner"]
     team = f", {found['team']}" if found["owner_kind"] in {"engineer", "project"} else ""
-    print_text(f"Statement of {who}{team}, {found['period']}", style="bold")
+    period = f"{utc(found['starts_at'])} to {utc(found['ends_at'])}" if "T" in found["period"] else found["period"]
+    print_text(f"Statement of {who}{team}, {period}", style="bold")
     shown = [*_SUMS, *(name for name in _PROMISES if found[f"{name}_ms"])]
     money_text = f"{money(found['cost_micro'] or 0)} {found['currency']} by {found['price_book']}"
     print_fields(

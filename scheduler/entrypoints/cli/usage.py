@@ -1,21 +1,28 @@
 """Wrong usage, which Typer finds while it reads a command line, as a refusal in the form of all others, with a code."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 from typer._click.exceptions import BadParameter, MissingParameter, NoArgsIsHelpError, NoSuchOption, UsageError
 
 from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode
-from scheduler.entrypoints.api.validation import CODE_OF_FIELD, refusals_in
+from scheduler.entrypoints.api.validation import CODE_OF_FIELD, refusals_in, shown
 from scheduler.entrypoints.cli.options import shown_name
 
 AS_TYPED: Final = "allot.as_typed"
 """Under this key a context keeps the words of the command line: of a word the parser names the first letter alone."""
 
 _NEAR_MAX = 3
+
+_PLAIN = {
+    int: (re.compile("-?[0-9]+"), "a whole number"),
+    float: (re.compile("-?[0-9]*[.]?[0-9]+(e-?[0-9]+)?|nan|-?inf", re.IGNORECASE), "a number"),
+}
+"""How numbers are written. What is beyond all bounds, as `nan` is, is refused with the bounds."""
 
 _BEGINNING_MIN = 3
 """Letters that two words begin with alike before one is taken for the other."""
@@ -59,6 +66,31 @@ def _refusal(error: UsageError) -> Refusal:
     # `nan` is read as a number that no bound lets pass: which bound it failed at says nothing.
     expected = "a number" if str(details.get("input")).lower() == "nan" else read.expected
     return InvalidInput(read.message, code=code, where=where, expected=expected, remedy=remedy)
+
+
+def with_plain_numbers(command: Any) -> Any:
+    """The command, or the group of commands, whose numbers are read as they are written everywhere else: Typer would take
+    `1_0` for ten, and ` 1` and `1.0` for one."""
+    for each in getattr(command, "commands", {}).values():
+        with_plain_numbers(each)
+    for parameter in command.params:
+        plain = _PLAIN.get(parameter.type_descriptor.annotation)
+        if plain is not None:
+            parameter.process_value = _read_plainly(parameter, *plain)
+    return command
+
+
+def _read_plainly(parameter: Any, plain: re.Pattern[str], expected: str) -> Callable[[Any, Any], Any]:
+    read: Callable[[Any, Any], Any] = parameter.process_value
+
+    def process_value(context: Any, value: Any) -> Any:
+        if isinstance(value, str) and not plain.fullmatch(value):
+            place = shown_name(parameter)
+            remedy = f"see `{context.command_path} --help`"
+            raise InvalidInput(f"{place} is {shown(value)}", where=place, expected=expected, remedy=remedy)
+        return read(context, value)
+
+    return process_value
 
 
 def _near(error: NoSuchOption) -> list[str]:

@@ -7,6 +7,7 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.periods import period_at
 from scheduler.domain.quantities import UnitKind, measure, quantity_text, unit_label
 from scheduler.domain.units import MS_PER_DAY, AllowanceId, Instant, TierName, Unit
+from scheduler.domain.wording import counted
 from scheduler.finance.coverage import ClassCoverage
 from scheduler.finance.prices.fair_value import FairValue
 from scheduler.ledger.vesting import promise
@@ -127,7 +128,7 @@ def _a_year(asked: Package, total: int) -> str:
 def schedule_told(asked: Package, parts: int) -> str:
     """When it vests, as an offer letter and whoever approves it read it."""
     if asked.parts is not None:
-        return f"in {parts} stated parts"
+        return f"in {counted(parts, 'stated part')}"
     if asked.months == 0:
         return "all at the start"
     step = "month" if asked.every_months == 1 else "quarter"

@@ -83,10 +83,10 @@ def header(cells: list[str], where: str, required: tuple[str, ...]) -> list[str]
     for name in required:
         if columns.count(name) != 1:
             found = "no column" if name not in columns else "more than one column"
-            shown = quoted(",".join(columns))
+            header_shown = f"the header, {quoted(','.join(columns))}" if any(columns) else "an empty header"
             raise invalid(
                 f"{where}: {name}",
-                f"{found} of that name in the header, {shown}",
+                f"{found} of that name in {header_shown}",
                 "a header with one each of " + ", ".join(required),
             )
     return columns

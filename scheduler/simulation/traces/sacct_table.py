@@ -122,9 +122,7 @@ def _require_header(first: str, between: str, where: str) -> None:
     """Raises InvalidInput where a job stands in the first line, or cells hold what stands between them."""
     names = first.split(between)
     if any(JOB.match(name) or STEP.match(name) for name in names):
-        raise invalid(
-            f"{where}: JobID", "a job", "the names of the columns, as sacct prints them without --noheader"
-        )
+        raise invalid(f"{where}: JobID", "a job", "the names of the columns, as sacct prints them without --noheader")
     if between == "," and (lists := [name for name in names if name.endswith(("TRES", "GRES"))]):
         raise invalid(
             f"{where}: {lists[0]}", "columns with commas between them", "another --delimiter: its cells hold commas"

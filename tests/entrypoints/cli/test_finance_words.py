@@ -130,6 +130,42 @@ def test_approving_more_than_was_asked_is_refused_as_people_count(
     assert (ran.code, said in flat(ran.err)) == (1, True), ran.err
 
 
+@pytest.mark.usefixtures("priced")
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("prices", "hour", "--gpu-class", "H100", "--pool", "research"), "--at"),
+        (("statement", "--to", "tomorrow"), "--from"),
+        (("statement", "--from", "yesterday"), "--to"),
+        (("payment", "ada", "10.00"), "--on"),
+        (("statement", "offer", "480h"), "--start"),
+        (("statement", "offer", "480h"), "--expires"),
+    ],
+)
+def test_every_instant_is_typed_as_every_other(allot: Allot, arguments: tuple[str, ...], option: str) -> None:
+    for typed in ("now", "22:00", "today", "now+2hours", "2026-12-01"):
+        ran = allot(*arguments, option, typed, who="fin")
+        assert "cannot be read" not in ran.err
+    ran = allot(*arguments, option, "someday", who="fin")
+    assert (ran.code, f"{option}: 'someday' cannot be read; expected an instant" in flat(ran.err)) == (2, True), (
+        ran.err
+    )
+
+
+@pytest.mark.usefixtures("priced")
+def test_an_hour_a_day_and_a_part_of_a_schedule_are_those_that_were_typed(allot: Allot) -> None:
+    hour = allot("prices", "hour", "--gpu-class", "H100", "--pool", "research", "--at", "22:00", "--json", who="fin")
+    assert hour.json["at"].endswith("T22:00:00Z")
+    days = allot("statement", "--from", "yesterday", "--to", "tomorrow", "--owner", "ada", who="fin")
+    assert days.out.startswith("Statement of Ada, research, 2026-1"), days.out
+    hours = allot("statement", "--from", "now-2hours", "--to", "now", "--owner", "ada", who="fin")
+    assert " UTC to 2026-1" in hours.out.splitlines()[0]
+    ran = allot("statement", "--from", "now", "--to", "now-1h", "--owner", "ada", who="fin")
+    assert (ran.code, "ends no later than it begins; expected an end after its begin" in flat(ran.err)) == (1, True)
+    offered = allot("statement", "offer", "5h", "--parts", "2027-01-01=5h", "--json", who="fin").json
+    assert (offered["schedule"], offered["parts"][0]["at"]) == ("in 1 stated part", "2027-01-01T00:00:00Z")
+
+
 def test_parts_that_miss_the_amount_are_told_in_hours(allot: Allot) -> None:
     parts = ("--parts", "2027-01-01T00:00:00Z=4h59m")
     ran = allot("grant", "compensation", "ada", "5h", *parts, "--reason", "x", who="pam")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.entrypoints.cli.instants import parse_instant
+from scheduler.entrypoints.cli.instants import parse_day, parse_instant
 
 NOW = datetime(2026, 11, 23, 20, 43, 12, tzinfo=UTC)
 
@@ -61,6 +61,11 @@ def at(day: int, hour: int = 0, minute: int = 0, second: int = 0, *, month: int 
         ("now+2weeks", at(7, 20, 43, 12, month=12)),
         ("now+1h30m", at(23, 22, 13, 12)),
         ("now+2d", at(25, 20, 43, 12)),
+        ("now-1hour", at(23, 19, 43, 12)),
+        ("now - 7 days", at(16, 20, 43, 12)),
+        ("now-1h30m", at(23, 19, 13, 12)),
+        ("yesterday", at(22)),
+        ("yesterday 08:00", at(22, 8)),
     ],
 )
 def test_an_instant_is_read_as_slurm_has_it_and_in_utc(text: str, instant: str) -> None:
@@ -89,7 +94,8 @@ def test_an_instant_is_read_as_slurm_has_it_and_in_utc(text: str, instant: str) 
         "2026-02-29",
         "2026-12-01 noonish",
         "now+",
-        "now-1hour",
+        "now-",
+        "now--1",
         "now+1_0",
         "now+1fortnight",
         "now+-1",
@@ -105,6 +111,26 @@ def test_what_is_no_instant_or_not_plain_is_refused_in_the_name_of_the_option(te
         read(text)
     assert (refused.value.where, refused.value.code) == ("--begin", RefusalCode.INVALID_VALUE)
     assert "in UTC" in refused.value.expected
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2026-12-01", "2026-12-01"),
+        (" 2026-12-01", "2026-12-01"),
+        ("today", "2026-11-23"),
+        ("Yesterday", "2026-11-22"),
+        ("tomorrow", "2026-11-24"),
+        ("yesterday 08:00", at(22, 8)),
+        ("now", at(23, 20, 43, 12)),
+        ("2026-12-01T00:00", at(1, month=12)),
+    ],
+)
+def test_where_the_api_reads_days_in_the_policys_time_zone_a_day_alone_stays_one(text: str, day: str) -> None:
+    assert parse_day(text, "--from", lambda: NOW) == day
+    assert parse_day(None, "--from", lambda: NOW) is None
+    with pytest.raises(InvalidInput):
+        parse_day("2026-02-29", "--from", lambda: NOW)
 
 
 def test_the_clock_is_asked_only_for_what_is_said_by_it() -> None:

@@ -51,6 +51,15 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("typed", ["1_0", " 1", "+1", "1.0", "１", ""])
+def test_a_number_is_digits_alone(allot: Allot, typed: str) -> None:
+    ran = allot(*SUBMIT, f"--gpus={typed}")
+    assert (ran.code, f"--gpus is {typed!r}; expected a whole number" in ran.err) == (2, True), ran.err
+    assert allot(*SUBMIT, "--gpus=01").code == 0
+    ran = allot("simulate", "replay", "--policy", ".", f"--busy={typed}_5")
+    assert (ran.code, f"--busy is {typed + '_5'!r}; expected a number" in ran.err) == (2, True), ran.err
+
+
 @pytest.mark.parametrize(("arguments", "said", "unsaid"), REFUSED.values(), ids=REFUSED.keys())
 def test_a_refusal_names_the_option_that_was_typed(
     allot: Allot, arguments: tuple[str, ...], said: str, unsaid: str

@@ -30,7 +30,11 @@ NOW: dict[str, Any] = {
     "qos": "high",
     "state": {"current": ["COMPLETED"], "reason": "None"},
     "time": {
-        **{"elapsed": 7200, "submission": 1767603600, "eligible": 1767603600, "start": 1767605400, "end": 1767612600},
+        "elapsed": 7200,
+        "submission": 1767603600,
+        "eligible": 1767603600,
+        "start": 1767605400,
+        "end": 1767612600,
         "limit": number(1440),
     },
     "allocation_nodes": 2,
@@ -61,7 +65,17 @@ def read_json(tmp_path: Path, *jobs: object) -> list[SlurmJob]:
 def test_a_job_is_the_one_that_the_table_has(tmp_path: Path, job: object) -> None:
     (of_table,) = read(tmp_path, JOB.replace("09:00:00", "09:00:00+00:00"))
     (of_json,) = read_json(tmp_path, job)
-    same = ("id", "name", "user", "account", "partition", "qos", "state", "submitted_at", "started_at")
+    same: tuple[str, ...] = (
+        "id",
+        "name",
+        "user",
+        "account",
+        "partition",
+        "qos",
+        "state",
+        "submitted_at",
+        "started_at",
+    )
     same += ("ran_ms", "limit_ms", "nodes", "gpus", "models", "cpu_milli", "memory_mib", "exit_code")
     assert [getattr(of_json, name) for name in same] == [getattr(of_table, name) for name in same]
 
@@ -105,8 +119,12 @@ def test_a_broken_job_is_named_by_its_place_and_can_be_left_out(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("text", "found"),
-    [('{"jobs": [\n', ":2: found no JSON"), ('{"nodes": []}', ': found JSON without the list "jobs"')]
-    + [("[[", ":1: found no JSON"), ("[" * 100_000, ": found JSON of too many levels")],
+    [
+        ('{"jobs": [\n', ":2: found no JSON"),
+        ('{"nodes": []}', ': found JSON without the list "jobs"'),
+        ("[[", ":1: found no JSON"),
+        ("[" * 100_000, ": found JSON of too many levels"),
+    ],
     ids=["cut off", "of nodes", "a list", "deep"],
 )
 def test_json_that_sacct_did_not_print_is_refused(tmp_path: Path, text: str, found: str) -> None:
@@ -135,5 +153,7 @@ def test_what_a_machine_says_before_the_header_is_named_and_can_be_left_out(tmp_
 def test_where_no_header_follows_the_first_line_is_told_as_what_was_taken_for_it(tmp_path: Path) -> None:
     file = tmp_path / "sacct.txt"
     file.write_text(BANNER + changed(JobID="7"))
-    with pytest.raises(InvalidInput, match=r"1: JobID: found no column of that name in the header, 'Welcome to login1"):
+    with pytest.raises(
+        InvalidInput, match=r"1: JobID: found no column of that name in the header, 'Welcome to login1"
+    ):
         read_jobs([file], "UTC")
