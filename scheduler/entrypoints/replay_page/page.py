@@ -8,8 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from scheduler.domain.errors import RefusalCode
 from scheduler.domain.periods import to_instant
 from scheduler.domain.wording import agreeing
+from scheduler.entrypoints.api.codes import CODES
 from scheduler.entrypoints.replay_page.axis import Tick, day, time_ticks
 from scheduler.entrypoints.replay_page.charts import Course, bars, courses
 from scheduler.entrypoints.replay_page.compared import Row, comparison
@@ -297,7 +299,8 @@ def _made(report: Json) -> list[tuple[str, str]]:
     for policy in report["policies"]:
         rows.append((policy["name"], f"sha256 {policy['hash'][:12]}"))
         for code, count in policy["submissions"]["refused"].items():
-            rows.append((f"refused under {policy['name']}", f"{grouped(count)} × {code}"))
+            meaning = CODES[RefusalCode(code)].meaning
+            rows.append((f"refused under {policy['name']}", f"{grouped(count)} × {code}: {meaning}"))
     return rows
 
 

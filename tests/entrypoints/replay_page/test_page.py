@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from scheduler.domain.errors import RefusalCode
+from scheduler.entrypoints.api.codes import CODES
 from scheduler.entrypoints.replay_page.page import page
 from scheduler.simulation.replay.report import report
 from scheduler.simulation.replay.submissions import Stream
@@ -59,6 +61,8 @@ def test_its_first_sentence_tells_of_refusals_and_of_work_that_never_starts(made
 
     assert "2 are refused instead of 0, and" in lead(some, refusing)
     assert "refused" not in lead(some, none)
+    told = f"2 × unknown-team: {CODES[RefusalCode.UNKNOWN_TEAM].meaning}"
+    assert told in page({**made, "policies": [some, refusing], "comparisons": []})
     assert lead(some, idle).endswith(", none of the work starts.")
     assert "work waits" in lead(some, none)
     assert "work waits" not in lead(idle, some)
