@@ -19,14 +19,15 @@ from scheduler.adapters.policy_files.consolidation_keys import CONSOLIDATION
 from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, MISUSE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
-from scheduler.adapters.policy_files.order_keys import FAIR_SHARE, ORDER_OF_POOL
+from scheduler.adapters.policy_files.order_keys import FAIR_SHARE
+from scheduler.adapters.policy_files.pool_keys import POOL, POOLS, QUOTA
 from scheduler.adapters.policy_files.retry_keys import RETRY_RULE
 from scheduler.adapters.policy_files.sections import Field, Section
 from scheduler.adapters.policy_files.stop_keys import STOP_RATE, STOP_RATES
 from scheduler.adapters.policy_files.taint_keys import TOLERATES
 from scheduler.adapters.policy_files.topology_keys import LEVELS
 from scheduler.domain.periods import PeriodLength
-from scheduler.domain.policy import AtExhaustion, BorrowWithinCohort, ReclaimWithinCohort, WithinPool
+from scheduler.domain.policy import AtExhaustion
 from scheduler.domain.workloads import HoldMode, WorkloadKind
 
 # The bounds keep the largest possible hold (GPUs × time × weight × class factor) under 2^62, see domain.units.
@@ -156,48 +157,6 @@ TIER = Section(
     ),
 )
 
-# pools
-NOMINAL = Field("nominal_gpus", _GPUS_OR_NONE, "guaranteed", is_required=True)
-BORROWING_LIMIT = Field("borrowing_limit_gpus", _GPUS_OR_NONE, "borrowed on top at most", absent="no limit")
-LENDING_LIMIT = Field(
-    "lending_limit_gpus",
-    _GPUS_OR_NONE,
-    "lent at most, not above the nominal quota",
-    absent="all of the nominal quota",
-)
-QUOTA = Section("pools.NAME.quotas.GPU_CLASS", "GPUs of one class.", (NOMINAL, BORROWING_LIMIT, LENDING_LIMIT))
-TEAMS = Field("teams", ListOf(Name()), "the teams whose work runs in it; each team has one pool", is_required=True)
-QUOTAS = Field(
-    "quotas", MapOf(Name("gpu_classes"), QUOTA, "GPU classes", low=1), "quota by GPU class", is_required=True
-)
-COHORT_OF_POOL = Field("cohort", Name("cohorts"), "the cohort that it lends to and borrows from", absent="none")
-WITHIN_POOL = Field(
-    "within_pool", Choice(WithinPool), "who of the pool may be a victim", default=WithinPool.LOWER_PRIORITY
-)
-RECLAIM = Field(
-    "reclaim_within_cohort",
-    Choice(ReclaimWithinCohort),
-    "whose borrowed capacity it may take back",
-    default=ReclaimWithinCohort.ANY,
-)
-BORROW = Field(
-    "borrow_within_cohort",
-    Choice(BorrowWithinCohort),
-    "whether its work may preempt in other pools while it would itself borrow",
-    default=BorrowWithinCohort.NEVER,
-)
-BORROW_THRESHOLD = Field(
-    "borrow_threshold",
-    Whole(-1_000_000_000, 1_000_000_000),
-    "with the former, only victims up to this priority value",
-    absent="any lower one",
-)
-POOL = Section(
-    "pools.NAME",
-    "Guaranteed capacity of teams, with Kueue's meaning.",
-    (TEAMS, QUOTAS, COHORT_OF_POOL, *ORDER_OF_POOL, WITHIN_POOL, RECLAIM, BORROW, BORROW_THRESHOLD),
-)
-
 # limits
 GPUS_PER_ENGINEER = Field("gpus_per_engineer", _GPUS, "GPUs that an engineer may run at once", absent="no limit")
 GPUS_PER_TEAM = Field("gpus_per_team", _GPUS, "GPUs that a team may run at once", absent="no limit")
@@ -295,7 +254,6 @@ PRIORITY_CLASSES = Field(
     is_required=True,
 )
 TIERS = Field("tiers", MapOf(Name(), TIER, "tiers", low=1), "what an engineer gets", is_required=True)
-POOLS = Field("pools", MapOf(Name(), POOL, "pools", low=1), "guaranteed capacity", is_required=True)
 PROJECTS = Field("projects", MapOf(Name(), PROJECT, "projects"), "what work is for", default={}, absent="none")
 LOOKING_BACK = Field("fair_share", FAIR_SHARE, "how `order: fair-share` looks back", absent="its defaults")
 BOOKED_AHEAD = Field("bookings", BOOKINGS, "how far ahead GPUs may be booked", absent="its defaults")

@@ -15,6 +15,7 @@ from scheduler.adapters.policy_files.guard_keys import off_peak, spend_guard
 from scheduler.adapters.policy_files.idle_keys import idle_rule, misuse, retention
 from scheduler.adapters.policy_files.kinds import Reading
 from scheduler.adapters.policy_files.policy_rules import check_rules
+from scheduler.adapters.policy_files.pool_keys import POOLS, pool
 from scheduler.adapters.policy_files.problems import Problem, Problems, refusal
 from scheduler.adapters.policy_files.retry_keys import retry_rule
 from scheduler.adapters.policy_files.sections import Record
@@ -33,10 +34,8 @@ from scheduler.domain.policy import (
     FairShare,
     Limits,
     Policy,
-    Pool,
     PriorityClass,
     Project,
-    Quota,
     SandboxTerms,
     Tier,
 )
@@ -93,7 +92,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
             PriorityClassName(n): _priority_class(n, r) for n, r in record.value(keys.PRIORITY_CLASSES).items()
         },
         tiers={TierName(n): _tier(n, r) for n, r in record.value(keys.TIERS).items()},
-        pools={PoolName(n): _pool(n, r) for n, r in record.value(keys.POOLS).items()},
+        pools={PoolName(n): pool(n, r) for n, r in record.value(POOLS).items()},
         cohorts={CohortName(n): cohort(n, r) for n, r in record.value(COHORTS).items()},
         projects={ProjectName(n): _project(n, r) for n, r in record.value(keys.PROJECTS).items()},
         project_hours=record.value(allowance_keys.PROJECT_HOURS) * MS_PER_HOUR,
@@ -170,31 +169,6 @@ def _tier(name: str, record: Record) -> Tier:
         may_transfer=record.value(award_keys.MAY_TRANSFER),
         may_donate=record.value(award_keys.MAY_DONATE),
         beside=allowance_keys.period_grants(record.value(allowance_keys.TIER_ALLOWANCES)),
-    )
-
-
-def _pool(name: str, record: Record) -> Pool:
-    return Pool(
-        name=PoolName(name),
-        teams=tuple(map(TeamName, record.value(keys.TEAMS))),
-        quotas={GpuClassName(n): _quota(n, r) for n, r in record.value(keys.QUOTAS).items()},
-        cohort=record.made(keys.COHORT_OF_POOL, CohortName, None),
-        order=record.value(order_keys.ORDER),
-        ageing_ms=record.value(order_keys.AGEING) * MS_PER_HOUR,
-        ageing_per_engineer=record.value(order_keys.AGEING_PER_ENGINEER),
-        within_pool=record.value(keys.WITHIN_POOL),
-        reclaim_within_cohort=record.value(keys.RECLAIM),
-        borrow_within_cohort=record.value(keys.BORROW),
-        borrow_threshold=record.find(keys.BORROW_THRESHOLD),
-    )
-
-
-def _quota(gpu_class: str, record: Record) -> Quota:
-    return Quota(
-        gpu_class=GpuClassName(gpu_class),
-        nominal=record.value(keys.NOMINAL),
-        borrowing_limit=record.find(keys.BORROWING_LIMIT),
-        lending_limit=record.find(keys.LENDING_LIMIT),
     )
 
 

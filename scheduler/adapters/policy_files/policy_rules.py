@@ -11,10 +11,11 @@ from scheduler.adapters.policy_files.cohort_keys import COHORTS, check_cohorts
 from scheduler.adapters.policy_files.document import quoted
 from scheduler.adapters.policy_files.guard_keys import check_guard, check_off_peak
 from scheduler.adapters.policy_files.kinds import Reading, did_you_mean
+from scheduler.adapters.policy_files.pool_keys import POOLS, TEAMS, check_pool, check_teams
 from scheduler.adapters.policy_files.sections import Record
 from scheduler.adapters.policy_files.topology_keys import check_levels
 from scheduler.domain.allowances import Purpose
-from scheduler.domain.policy import BorrowWithinCohort, ReclaimWithinCohort, image_is_allowed
+from scheduler.domain.policy import image_is_allowed
 from scheduler.domain.rollover import RolloverRule
 from scheduler.domain.workloads import HoldMode
 
@@ -32,10 +33,10 @@ def check_rules(policy: Record, reading: Reading) -> None:
         _check_minimum_runtime(priority_class, reading)
     for tier in (policy.find(keys.TIERS) or {}).values():
         _check_rollover(tier, reading)
-    pools = policy.find(keys.POOLS) or {}
-    _check_teams(pools, reading)
+    pools = policy.find(POOLS) or {}
+    check_teams(pools, reading)
     for pool in pools.values():
-        _check_pool(pool, reading)
+        check_pool(pool, reading)
     check_cohorts(policy.find(COHORTS) or {}, reading)
     for guard in (policy.find(keys.SPEND_GUARDS) or {}).values():
         check_guard(guard, reading)
@@ -58,13 +59,13 @@ def _check_projects(projects: Mapping[str, Record], reading: Reading) -> None:
 
 
 def _check_references(policy: Record, reading: Reading) -> None:
-    pools = policy.find(keys.POOLS) or {}
+    pools = policy.find(POOLS) or {}
     # A name is known once it stands in its section, though its own keys may have problems.
     known: dict[str, list[str]] = {
         "gpu_classes": list(policy.find(keys.GPU_CLASSES) or {}),
         "priority_classes": list(policy.find(keys.PRIORITY_CLASSES) or {}),
         "cohorts": list(policy.find(COHORTS) or {}),
-        "teams": [team for pool in pools.values() for team in pool.find(keys.TEAMS) or ()],
+        "teams": [team for pool in pools.values() for team in pool.find(TEAMS) or ()],
     }
     for reference in reading.references:
         names = known[reference.target]
@@ -147,56 +148,6 @@ def _check_rollover(tier: Record, reading: Reading) -> None:
                 "a capped rollover without a cap",
                 "rollover_cap beside its amount",
             )
-
-
-def _check_teams(pools: Mapping[str, Record], reading: Reading) -> None:
-    pool_of_team: dict[str, str] = {}
-    for name, pool in pools.items():
-        for team in pool.find(keys.TEAMS) or ():
-            first = pool_of_team.setdefault(team, name)
-            if first != name:
-                reading.refuse(
-                    pool.mark_of(keys.TEAMS),
-                    f"{pool.path}.teams",
-                    f"the team {team}, which pool {first} has already",
-                    "each team in one pool",
-                )
-
-
-def _check_pool(pool: Record, reading: Reading) -> None:
-    has_cohort = pool.gives(keys.COHORT_OF_POOL)
-    for quota in (pool.find(keys.QUOTAS) or {}).values():
-        nominal, lending = quota.find(keys.NOMINAL), quota.find(keys.LENDING_LIMIT)
-        if nominal is not None and lending is not None and lending > nominal:
-            reading.refuse(
-                quota.mark_of(keys.LENDING_LIMIT),
-                f"{quota.path}.lending_limit_gpus",
-                str(lending),
-                f"at most the nominal quota, {nominal}",
-            )
-        for field in (keys.BORROWING_LIMIT, keys.LENDING_LIMIT):
-            if quota.gives(field) and not has_cohort:
-                reading.refuse(
-                    quota.mark_of(field),
-                    f"{quota.path}.{field.key}",
-                    "a limit in a pool without a cohort",
-                    "a cohort",
-                )
-    borrows = pool.find(keys.BORROW) is BorrowWithinCohort.LOWER_PRIORITY
-    if borrows and pool.find(keys.RECLAIM) is ReclaimWithinCohort.NEVER:
-        reading.refuse(
-            pool.mark_of(keys.BORROW),
-            f"{pool.path}.borrow_within_cohort",
-            "LowerPriority beside reclaim_within_cohort: Never",
-            "Never, or another reclaim_within_cohort",
-        )
-    if pool.gives(keys.BORROW_THRESHOLD) and not borrows:
-        reading.refuse(
-            pool.mark_of(keys.BORROW_THRESHOLD),
-            f"{pool.path}.borrow_threshold",
-            "a threshold where nothing is borrowed by preemption",
-            "borrow_within_cohort: LowerPriority beside it",
-        )
 
 
 def _check_sandbox(policy: Record, reading: Reading) -> None:
