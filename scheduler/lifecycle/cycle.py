@@ -8,16 +8,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from scheduler.decision.decide import step
 from scheduler.decision.plan import Plan
 from scheduler.decision.state import State
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, DeleteJob, LaunchJob, TellJob
-from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.inbox import Inbox
 from scheduler.lifecycle.intake import jobs_with_room, new_jobs, take_in_jobs, words_about_changes
 from scheduler.lifecycle.memory.observed_only import Observed
 from scheduler.lifecycle.memory.world import World
@@ -36,10 +36,6 @@ from scheduler.ports import Clock, Cluster, Ids, Store
 LONGEST_WAIT_SECONDS = 1.0
 ACTIONS_AT_ONCE = 16
 """Calls that are sent to the cluster together: their outcomes come back together too, so that few wait for one."""
-OUTCOMES_AT_ONCE = 1_000
-"""Answers that one transaction writes down: after a burst of tens of thousands it would be large, slow and heavy."""
-SEEN_AT_ONCE = 500
-"""Jobs and pods of which one transaction writes down what became of them; more where one look at the cluster saw more."""
 CALLS_AT_ONCE = 64
 """Such groups under way at a time: the rest waits as the few words that it is, not as tens of thousands of requests."""
 TELLS_AT_ONCE = 4
@@ -49,40 +45,6 @@ INTENTS_AT_ONCE = 50
 """Launches that are recorded in one transaction, so that no submission waits long for the next one."""
 
 _T = TypeVar("_T")
-
-
-@dataclass
-class Inbox:
-    """What happened since the last cycle, in the order in which it came."""
-
-    changes: list[ClusterChanges] = field(default_factory=list)
-    outcomes: list[ActionOutcome] = field(default_factory=list)
-
-    def take(self) -> "Inbox":
-        """What the next cycle looks at."""
-        taken = Inbox(self.changes, self.outcomes)
-        self.changes, self.outcomes = [], []
-        return taken
-
-    def pieces(self) -> "list[Inbox]":
-        """In the same order, what one transaction each takes in; at least one.
-
-        A cycle looks at everything there is: an end whose launch is not known to be answered holds its GPUs.
-        """
-        starts = range(0, max(1, len(self.outcomes)), OUTCOMES_AT_ONCE)
-        pieces = [Inbox(outcomes=self.outcomes[start : start + OUTCOMES_AT_ONCE]) for start in starts]
-        seen = 0
-        for changes in self.changes:
-            if seen >= SEEN_AT_ONCE:
-                pieces.append(Inbox())
-                seen = 0
-            pieces[-1].changes.append(changes)
-            seen += len(changes.jobs) + len(changes.pods)
-        return pieces
-
-    def put_back(self, taken: "Inbox") -> None:
-        self.changes[:0] = taken.changes
-        self.outcomes[:0] = taken.outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +172,9 @@ class Cycle:
         return CycleReport(now, plan, sent, refused)
 
     def _absorb(self, inbox: Inbox, now: Instant) -> list[TellJob]:
+        """Take in what was reported, and what follows of itself. Returns the words that users' Jobs are to hear."""
         world = self._world
-        for outcome in inbox.outcomes:
-            self._settle_call(outcome, now)
-        world.rounds.is_cluster_away = not self._cluster.is_reachable
-        if world.rounds.is_cluster_away:
-            postpone(world, now)
+        self._settle_calls(inbox.outcomes, now)
         seen = {uid: job for changes in inbox.changes for uid, job in changes.jobs.items()}
         jobs = jobs_with_room(world, seen) + new_jobs(world, seen.values())
         told = words_about_changes(world, (job for changes in inbox.changes for job in changes.jobs.values()))
@@ -244,6 +203,15 @@ class Cycle:
                 with changing(self._store, world, now) as batch:
                     told += take_in_jobs(self._commands, batch, jobs[start : start + TAKEN_IN_AT_ONCE])
         return told
+
+    def _settle_calls(self, outcomes: Sequence[ActionOutcome], now: Instant) -> None:
+        """Calls are over. While the cluster is away, nothing that runs there is taken to be late."""
+        for outcome in outcomes:
+            self._settle_call(outcome, now)
+        rounds = self._world.rounds
+        rounds.is_cluster_away = not self._cluster.is_reachable
+        if rounds.is_cluster_away:
+            postpone(self._world, now)
 
     def _note(self, batch: Batch, inbox: Inbox) -> None:
         for outcome in inbox.outcomes:

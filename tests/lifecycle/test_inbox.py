@@ -15,7 +15,9 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant, JobUid, NodeName, PerMille
 from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.lifecycle import cycle as cycle_module
-from scheduler.lifecycle.cycle import Cycle, Inbox
+from scheduler.lifecycle import inbox as inbox_module
+from scheduler.lifecycle.cycle import Cycle
+from scheduler.lifecycle.inbox import Inbox
 from scheduler.ports import Books, Store
 from tests.entrypoints.company import SilentCluster
 from tests.lifecycle.build import H100, NOON, Company, changes, job_seen, job_spec, later, pod_seen
@@ -283,7 +285,7 @@ def test_a_cycle_looks_at_every_answer_however_many_a_transaction_takes(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An end whose launch is not known to be answered holds its GPUs: a backlog of answers would idle the cluster."""
-    monkeypatch.setattr(cycle_module, "OUTCOMES_AT_ONCE", 2)
+    monkeypatch.setattr(inbox_module, "OUTCOMES_AT_ONCE", 2)
     company.grant("ada", 100)
     workloads = [company.submit() for _ in range(5)]
     company.world.in_flight.update(workload.id for workload in workloads)
@@ -297,7 +299,7 @@ def test_a_cycle_looks_at_every_answer_however_many_a_transaction_takes(
 def test_what_a_transaction_takes_in_is_bounded_and_nothing_is_left_out_or_out_of_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cycle_module, "SEEN_AT_ONCE", 2)
+    monkeypatch.setattr(inbox_module, "SEEN_AT_ONCE", 2)
     seen = [ClusterChanges(jobs={JobUid(f"u{number}"): None}) for number in range(5)]
     pieces = Inbox(list(seen), []).pieces()
     assert [len(piece.changes) for piece in pieces] == [2, 2, 1]
