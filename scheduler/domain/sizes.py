@@ -31,6 +31,8 @@ def pods_at(attempt: Attempt, at: Instant) -> int:
 def grown_by(attempt: Attempt, at: Instant) -> Instant:
     """When it was last given GPUs by then: a pod that came at `at`, a whole second, has them from no earlier. At its
     launch, where it had not grown."""
+    if not attempt.past_sizes:  # as with most
+        return attempt.launched_at
     ends = [past.pods for past in attempt.past_sizes[1:]] + [attempt.everywhere.pods]
     grown = (past.until for past, then in zip(attempt.past_sizes, ends, strict=True) if then > past.pods)
     second = at - at % MS_PER_SECOND + MS_PER_SECOND

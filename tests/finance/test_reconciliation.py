@@ -45,6 +45,21 @@ CASES = {
         replace(use(devices=HOUR + 2 * LONG + HOUR // 100 + 1), window_ms=LONG),
         [(DifferenceKind.UNATTRIBUTED, "a-1:devices", 2 * LONG + HOUR // 100 + 1)],
     ),
+    "its pods had GPUs while they pulled their image": (
+        replace(use(devices=2 * HOUR), starting=2 * HOUR),
+        [(DifferenceKind.OVERHEAD, "a-1:starting", HOUR)],
+    ),
+    "for longer than it pulled and than it was charged": (
+        replace(use(devices=2 * HOUR), starting=HOUR // 2),
+        [
+            (DifferenceKind.OVERHEAD, "a-1:starting", HOUR // 2),
+            (DifferenceKind.UNATTRIBUTED, "a-1:devices", HOUR // 2),
+        ],
+    ),
+    "seen while it was ending beyond the grace": (
+        use(pods=2 * HOUR, devices=2 * HOUR),
+        [(DifferenceKind.OVERHEAD, "a-1:ending", HOUR)],
+    ),
     "half of it unseen": (use(devices=HOUR // 2), [(DifferenceKind.EVIDENCE_LOST, "a-1:devices", HOUR // 2)]),
     "seen for longer": (use(devices=2 * HOUR), [(DifferenceKind.UNATTRIBUTED, "a-1:devices", HOUR)]),
 }

@@ -4,7 +4,8 @@ Charges are made from pods, so charges and pods must agree exactly. Devices are 
 they agree within two of those, see `slack`. What a booking paid for is compared with who ran inside; for the rest of it
 no device answers. What does not agree is a difference of one class, and needs an owner or a write-off.
 
-    overhead        pods held GPUs that nobody is charged for: ending beyond the grace. The platform's, by rule
+    overhead        pods held GPUs that nobody is charged for: ending beyond the grace, or, where devices were seen with
+                    them before, until they started (binding, image pull). The platform's, by rule
     unattributed    GPU time that nobody was charged for and no rule explains: a device that was active with no
                     attempt on it, a pod that ran and was not charged
     evidence-lost   charged, and neither a pod nor a device says that it ran: an agent that was away
@@ -78,6 +79,13 @@ class AttemptUse:
     """How long the windows of its nodes' agents were, the longest of any GPU."""
     unused: int = 0
     """Of a booking, what is charged and was nobody's who ran inside."""
+    starting: int = 0
+    """What its pods held before they started; known where agents saw it for longer than it was charged."""
+
+    @property
+    def seen_longer(self) -> int:
+        """What agents saw of it beyond what it is charged; below 0 where that is less."""
+        return self.devices - (self.charged - self.unused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +128,11 @@ def reconcile(period: str, evidence: Evidence, settlements: Iterable[Settlement]
     unseen: dict[NodeName, int] = {}
     for attempt_id, use in sorted(evidence.attempts.items()):
         found += _of_pods(period, attempt_id, use)
-        missing = use.charged - use.unused - use.devices
+        missing = -use.seen_longer
         if abs(missing) <= tolerance(use):
             within += missing
         elif missing < 0:
-            detail = "agents saw it use GPUs for longer than it was charged"
-            found.append(_difference(period, DifferenceKind.UNATTRIBUTED, f"{attempt_id}:devices", -missing, detail))
+            found += _seen_longer(period, attempt_id, use)
         elif use.devices == 0 and use.nodes and not use.nodes & evidence.seen:
             node = min(use.nodes)
             unseen[node] = unseen.get(node, 0) + missing
@@ -175,6 +182,19 @@ def _of_pods(period: str, attempt_id: AttemptId, use: AttemptUse) -> Iterator[Di
         detail = "it was charged for longer than its pods ran"
         missing = use.charged - use.billable
         yield _difference(period, DifferenceKind.EVIDENCE_LOST, f"{attempt_id}:pods", missing, detail)
+
+
+def _seen_longer(period: str, attempt_id: AttemptId, use: AttemptUse) -> Iterator[Difference]:
+    """What the platform pays for is the attempt's on its devices all the same; that of the end is told with its pods."""
+    longer = max(0, use.seen_longer - max(0, use.pods - use.billable))
+    starting = min(longer, use.starting)
+    if starting > 0:
+        detail = "its pods had GPUs before they started: the platform's"
+        yield _difference(period, DifferenceKind.OVERHEAD, f"{attempt_id}:starting", starting, detail)
+    longer -= starting
+    if longer > tolerance(use):
+        detail = "agents saw it use GPUs for longer than it was charged"
+        yield _difference(period, DifferenceKind.UNATTRIBUTED, f"{attempt_id}:devices", longer, detail)
 
 
 def _difference(period: str, kind: DifferenceKind, subject: str, gpu_ms: int, detail: str) -> Difference:

@@ -10,6 +10,7 @@ from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCod
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso, period_named
 from scheduler.domain.records import PodRun
+from scheduler.domain.sizes import grown_by
 from scheduler.domain.units import AttemptId, EngineerId, Instant, NodeName, ProjectName
 from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Attempt
@@ -24,6 +25,7 @@ from scheduler.finance.reconciling.reconciliation import (
     Settlement,
     SettlementKind,
     reconcile,
+    tolerance,
 )
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
@@ -279,6 +281,9 @@ def _evidence(books: Books, period: Period, now: Instant) -> Evidence:
     for use in uses.values():
         use.window_ms = max((of_node[node] for node in use.nodes if node in of_node), default=0)
     _move_to_who_ran_inside(uses, runs, booked, _charged_until(books, booked, live, now), period, now)
+    for attempt_id, use in uses.items():
+        if use.seen_longer > tolerance(use):
+            use.starting = _starting(books, attempt_id, period, now)
     not_yet = 0
     if now < period.ends_at:  # what runs on in it is charged later
         payers = {each: booked[each].booking if each in booked else each for each in uses}
@@ -322,6 +327,18 @@ def _charged_until(
     active = {paid.booking for paid in booked.values()} & live.keys()
     runs = books.attempts.pods_of(sorted(active))
     return {each: charged_up_to(runs[each], live[each], now) for each in active}
+
+
+def _starting(books: Books, attempt_id: AttemptId, period: Period, now: Instant) -> int:
+    """What the attempt's pods held within the period before they started: binding, image pull."""
+    attempt, held = books.attempts.get(attempt_id), 0
+    if attempt is None:
+        return 0
+    for run in books.attempts.pods_of([attempt_id])[attempt_id]:
+        came_at = min(now, run.started_at or run.ended_at or now)
+        since = max(period.starts_at, grown_by(attempt, came_at))
+        held += run.gpus * max(0, min(came_at, period.ends_at) - since) if run.node is not None else 0
+    return held
 
 
 def _leave_out_uncharged(use: AttemptUse) -> int:
