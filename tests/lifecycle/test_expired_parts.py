@@ -57,3 +57,22 @@ def test_what_comes_back_at_the_end_itself_was_not_there_before_it(company: Comp
 def test_what_came_back_and_went_again_expires_as_far_as_it_is_left(company: Company) -> None:
     moves = (NOON, -10), (after_end(1), 5), (after_end(2), -3), (after_end(3), 1)
     assert lived(company, *moves) == [(after_end(1), 3)]
+
+
+def test_what_comes_back_in_the_moment_in_which_the_rest_expired_expires_in_it_too(company: Company) -> None:
+    allowance = company.grant("ada", 10, expires_at=END)
+    company.now = NOON
+    _move(company, allowance, 0, -4)
+    company.now = after_end(1)
+    for returned in (0, 3, 1):
+        if returned:
+            _move(company, allowance, returned, returned)
+        with company.changing() as batch:
+            assert expire_due(batch) == 1
+    with company.store.reading() as books:
+        expired = books.journal.entries(accounts=[Account(AccountKind.EXPIRED, allowance)])
+        assert [(each.at, each.amount // HOUR) for each in expired] == [
+            (END - 1, 6),
+            (after_end(1), 3),
+            (after_end(1), 1),
+        ]

@@ -22,12 +22,13 @@ _GOING = (TransactionKind.ROLLOVER, TransactionKind.EXPIRY)
 @dataclass(frozen=True, slots=True)
 class _Ended:
     """An allowance that is over. `left` is what it had at its end and still has, and `later` what came back after that,
-    each part with when it did."""
+    each part with when it did. `times_taken` is how often something of it went since its end."""
 
     balance: AllowanceBalance
     expires_at: Instant
     left: int
     later: tuple[tuple[Instant, int], ...]
+    times_taken: int
 
     @property
     def allowance(self) -> Allowance:
@@ -53,9 +54,9 @@ def expire_due(batch: Batch, until: Instant | None = None) -> int:
 
 
 def _take(batch: Batch, item: _Ended, carried: int) -> bool:
-    """Returns whether anything of it expired."""
+    """Returns whether anything of it expired. A number tells it from what was taken before, in the same moment too."""
     made = False
-    for number, (at, rest) in enumerate(item.parts(carried)):
+    for number, (at, rest) in enumerate(item.parts(carried), start=item.times_taken):
         moved = 0
         if rest > 0 and is_moved(item.allowance, is_frozen=item.balance.is_frozen):
             moved = move_expiry(batch, item.allowance, rest, at, number)
@@ -82,14 +83,17 @@ def _ended(batch: Batch, balance: AllowanceBalance) -> _Ended:
     assert expires_at is not None, "it is over"
     then = batch.books.journal.totals(ends_at=expires_at, accounts=[account], unit=allowance.unit)[account]
     came: dict[Instant, int] = defaultdict(int)
-    for entry in batch.books.journal.entries(accounts=[account], starts_at=expires_at):
+    times_taken = 0
+    for entry in batch.books.journal.entries(accounts=[account], starts_at=Instant(expires_at - 1)):
+        times_taken += entry.amount < 0
         at = entry.at if entry.corrects_at is None else entry.corrects_at
-        if at < expires_at:
-            then += entry.amount
-        else:
+        if at >= expires_at:
             came[at] += entry.amount
+        elif entry.at >= expires_at:
+            then += entry.amount
     left = max(0, min(then, balance.available))
-    return _Ended(balance, expires_at, left, tuple(_left_of(came, then - left, balance.available - left)))
+    later = tuple(_left_of(came, then - left, balance.available - left))
+    return _Ended(balance, expires_at, left, later, times_taken)
 
 
 def _left_of(came: dict[Instant, int], start: int, left: int) -> Iterator[tuple[Instant, int]]:
