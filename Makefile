@@ -81,7 +81,7 @@ nightly: controlplane coverage
 	ALLOT_LEDGER_STEPS=10000 ALLOT_TAMPERINGS=2000 $(BIN)/pytest -q --timeout=0 tests/adapters/sql/test_ledger_machine.py \
 		tests/adapters/sql/test_verification.py -k "not postgresql"
 	HYPOTHESIS_PROFILE=searching $(BIN)/pytest -q --timeout=0 tests/decision tests/ledger tests/metering tests/finance \
-		tests/simulation tests/lifecycle/test_unclean_ends.py tests/e2e/test_crash_points.py tests/e2e/test_first_idle.py
+		tests/simulation tests/lives tests/lifecycle/test_unclean_ends.py tests/e2e/test_crash_points.py tests/e2e/test_first_idle.py
 
 # The pictures of the docs, of the embedded default two minutes after its start.
 pictures: $(STAMP)
