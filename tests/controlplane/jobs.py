@@ -4,7 +4,15 @@ import asyncio
 import datetime as dt
 
 from scheduler.entrypoints.devcluster.client import ApiClient, Json
+from tests.controlplane.planes import OWN
 from tests.plugins.polling import DEADLINE_SECONDS, eventually
+
+_ON_NOBODYS_NODES = {
+    "requiredDuringSchedulingIgnoredDuringExecution": {
+        "nodeSelectorTerms": [{"matchExpressions": [{"key": OWN, "operator": "DoesNotExist"}]}]
+    }
+}
+"""Nodes that belong to another test go with it, and it counts on them."""
 
 
 def suspended_job(
@@ -25,6 +33,7 @@ def suspended_job(
                     "restartPolicy": "Never",
                     "terminationGracePeriodSeconds": grace_seconds,
                     "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+                    "affinity": {"nodeAffinity": _ON_NOBODYS_NODES},
                     "containers": [
                         {
                             "name": "main",

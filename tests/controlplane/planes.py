@@ -11,6 +11,9 @@ from scheduler.entrypoints.devcluster.certificates import Authority
 from scheduler.entrypoints.devcluster.cluster import STATE, ControlPlane, load
 from scheduler.entrypoints.devcluster.nodes import GpuNode, create_nodes
 
+OWN = "allot.dev/test"
+"""Label of nodes that belong to one test: its namespace."""
+
 
 def kubeconfig_of(plane: ControlPlane, user: str, *groups: str) -> Path:
     """Of a person or program that RBAC knows by that user name and those groups."""

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.domain.units import NodeName
 from scheduler.entrypoints.devcluster import simulated
 from scheduler.entrypoints.devcluster.binaries import KUBERNETES_VERSION
 from scheduler.entrypoints.devcluster.client import ApiClient, ApiRefused, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, load
-from scheduler.entrypoints.devcluster.nodes import H100, GpuNode
 from scheduler.entrypoints.devcluster.processes import free_ports, is_alive
 from tests.controlplane.jobs import JobRun
-from tests.controlplane.planes import add_nodes, kubeconfig_of, remove_nodes
+from tests.controlplane.planes import kubeconfig_of
 from tests.plugins.polling import DEADLINE_SECONDS, eventually
 
 pytestmark = pytest.mark.controlplane
@@ -68,9 +68,10 @@ async def test_nodes_carry_what_gpu_feature_discovery_and_the_device_plugin_writ
     assert node["status"]["nodeInfo"]["osImage"] == "simulated by allot"
 
 
-async def test_a_node_told_to_fail_is_tainted_and_recovers(control_plane: ControlPlane, api: ApiClient) -> None:
-    await add_nodes(control_plane, [GpuNode("simulated-frail", H100, gpus=8, labels={"purpose": "to-fail"})])
-    path = "/api/v1/nodes/simulated-frail"
+async def test_a_node_told_to_fail_is_tainted_and_recovers(
+    api: ApiClient, own_nodes: tuple[NodeName, NodeName]
+) -> None:
+    path = f"/api/v1/nodes/{own_nodes[0]}"
 
     def is_tainted(node: Json) -> bool:
         return any(taint["key"] == "node.kubernetes.io/not-ready" for taint in node["spec"].get("taints", ()))
@@ -78,15 +79,12 @@ async def test_a_node_told_to_fail_is_tainted_and_recovers(control_plane: Contro
     async def look() -> Json:
         return await api.get(path)
 
-    try:
-        await api.patch(path, {"metadata": {"annotations": {simulated.NOT_READY: "true"}}})
-        failed = await eventually(look, is_tainted)
-        assert _ready(failed) != "True"
-        await api.patch(path, {"metadata": {"annotations": {simulated.NOT_READY: None}}})
-        recovered = await eventually(look, lambda node: not is_tainted(node))
-        assert _ready(recovered) == "True"
-    finally:
-        await remove_nodes(control_plane, ["simulated-frail"])
+    await api.patch(path, {"metadata": {"annotations": {simulated.NOT_READY: "true"}}})
+    failed = await eventually(look, is_tainted)
+    assert _ready(failed) != "True"
+    await api.patch(path, {"metadata": {"annotations": {simulated.NOT_READY: None}}})
+    recovered = await eventually(look, lambda node: not is_tainted(node))
+    assert _ready(recovered) == "True"
 
 
 def _ready(node: Json) -> str:

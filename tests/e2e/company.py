@@ -1,6 +1,7 @@
 """Who works on the control plane's simulated nodes, and by which policy: one team, four GPU classes, all bounds small."""
 
 from scheduler.domain.idleness import IdlePolicy, IdleRule, IdleThresholds
+from scheduler.domain.units import NodeName
 from scheduler.domain.workloads import WorkloadKind
 
 POLICY = """
@@ -47,6 +48,15 @@ engineers:
 
 H100_NODE_GPUS = 8
 """GPUs of each of the three H100 nodes."""
+
+RACKS = ("rack-0", "rack-0", "rack-1")
+"""Of the three H100 nodes."""
+
+
+def own_h100s(namespace: str) -> tuple[NodeName, ...]:
+    """The names of the three, which are the site's of that namespace alone."""
+    return tuple(NodeName(f"{namespace}-h100-{index}") for index in range(len(RACKS)))
+
 
 RESTS = IdleRule(
     "rests",

@@ -1,31 +1,31 @@
 """A site on the run's control plane, the service on it, and a witness of what its pods do."""
 
-import fcntl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
-from tests.e2e.company import PEOPLE, POLICY
+from scheduler.entrypoints.devcluster.nodes import H100, T4
+from tests.e2e.company import PEOPLE, POLICY, RACKS, own_h100s
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
+from tests.plugins.controlplane import lending, own_model, own_node
 
 
 @pytest.fixture
-def site(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Site:
-    (tmp_path / "policy.yaml").write_text(POLICY)
+async def site(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """Its H100s are three nodes of its own, and its T4s are `own_nodes` where a test has them: others that run meanwhile
+    neither wait for them nor come there."""
+    policy = POLICY
+    for model in (H100, T4):
+        policy = policy.replace(model.product, own_model(model, namespace).product)
+    (tmp_path / "policy.yaml").write_text(policy)
     (tmp_path / "people.yaml").write_text(PEOPLE)
-    return Site(tmp_path, control_plane.kubeconfig, namespace)
-
-
-@pytest.fixture
-def whole_cluster(control_plane: ControlPlane) -> Iterator[None]:
-    """For a test that takes every node of a class: two that run at once, each with half of them, wait for each other."""
-    with (control_plane.directory / "whole-cluster.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    h100s = [own_node(name, H100, namespace, rack) for name, rack in zip(own_h100s(namespace), RACKS, strict=True)]
+    async with lending(control_plane, h100s):
+        yield Site(tmp_path, control_plane.kubeconfig, namespace)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Moving work for a gang, and gangs that want one rack, on the real control plane."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +11,8 @@ from scheduler.domain.topology import topology_ask
 from scheduler.domain.units import NodeName
 from scheduler.domain.workloads import Attempt, WorkloadState
 from scheduler.entrypoints.devcluster.client import ApiClient
-from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.devcluster.nodes import BLOCK_LABEL, RACK_LABEL
-from tests.e2e.company import H100_NODE_GPUS, PEOPLE, POLICY
+from tests.e2e.company import H100_NODE_GPUS, own_h100s
 from tests.e2e.ending import end_running_pods
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
@@ -31,10 +29,10 @@ topology: {{block: {BLOCK_LABEL}, rack: {RACK_LABEL}}}
 
 
 @pytest.fixture
-def site(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Site:
-    (tmp_path / "policy.yaml").write_text(POLICY + MOVING)
-    (tmp_path / "people.yaml").write_text(PEOPLE)
-    return Site(tmp_path, control_plane.kubeconfig, namespace)
+def site(site: Site) -> Site:
+    policy = site.folder / "policy.yaml"
+    policy.write_text(policy.read_text() + MOVING)
+    return site
 
 
 def _node(attempt: Attempt) -> NodeName:
@@ -81,11 +79,11 @@ async def test_a_job_is_moved_for_who_wants_a_whole_node_and_goes_on_elsewhere(
 
 
 async def test_a_gang_that_requires_a_rack_runs_in_one_and_one_that_prefers_it_runs_anyhow(
-    running: Running, witness: Witness
+    running: Running, witness: Witness, namespace: str
 ) -> None:
-    nodes = running.service.world.nodes
-    h100 = [name for name, node in nodes.items() if node.gpu_class == "H100"]
-    racks = {name: (nodes[name].labels[BLOCK_LABEL], nodes[name].labels[RACK_LABEL]) for name in h100}
+    h100 = own_h100s(namespace)
+    labels = {name: running.service.world.nodes[name].labels for name in h100}
+    racks = {name: (labels[name][BLOCK_LABEL], labels[name][RACK_LABEL]) for name in h100}
 
     required = await running.submit("ada", "sleep", "2", pods=2, pod=WHOLE, topology=topology_ask("require:rack"))
     ended = await running.until(required.id, _S.COMPLETED)

@@ -19,7 +19,6 @@ from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from tests.controlplane.planes import kubeconfig_of
-from tests.e2e.company import POLICY
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
 from tests.plugins.deployed import GROUPS, SERVICE, Kubectl, kubectl_job
@@ -43,9 +42,9 @@ async def deployed(site: Site, control_plane: ControlPlane, managed: str) -> Asy
 async def strict(site: Site, control_plane: ControlPlane, managed: str) -> AsyncIterator[Running]:
     """Where one workload of each may be queued, and any that runs into a weekend is asked about."""
     assert managed == site.namespace
-    policy = POLICY.replace("time_limit_max_hours: 8", "time_limit_max_hours: 250")
-    limits = "limits: {queued_per_engineer: 1, confirm_weekend_per_mille: 0}\n"
-    (site.folder / "policy.yaml").write_text(policy + limits)
+    policy = site.folder / "policy.yaml"
+    longer = policy.read_text().replace("time_limit_max_hours: 8", "time_limit_max_hours: 250")
+    policy.write_text(longer + "limits: {queued_per_engineer: 1, confirm_weekend_per_mille: 0}\n")
     running = await Running.start(replace(site, kubeconfig=kubeconfig_of(control_plane, SERVICE, *GROUPS)))
     yield running
     await running.close()

@@ -16,12 +16,12 @@ import pytest
 
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import GpuClassName, GpuUuid, Instant, NodeName
+from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadState
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.devcluster.client import ApiClient
-from tests.e2e.company import H100_NODE_GPUS, RESTS
+from tests.e2e.company import H100_NODE_GPUS, RESTS, own_h100s
 from tests.e2e.running import Running, Site
 from tests.entrypoints.company import token_of
 from tests.entrypoints.serving import served
@@ -36,7 +36,6 @@ pytestmark = [
 ]
 
 _S = WorkloadState
-H100 = GpuClassName("H100")
 OPERATOR = Caller("olga", frozenset(Role))
 LIMIT_SECONDS = 300.0
 PACE = ("--sample-ms", "1000", "--window-ms", "3000", "--inventory-ms", "5000", "--watchdog-ms", "30000")
@@ -101,19 +100,17 @@ async def fleet(site: Site, tmp_path: Path) -> AsyncIterator[Fleet]:
         threads = stack.enter_context(ThreadPoolExecutor(2))
         address = stack.enter_context(served(service, with_loops=True))
         running = Running(service, threads)
-        await eventually(running.nodes, lambda nodes: nodes > 0, LIMIT_SECONDS)
+        await running.until_it_knows(*own_h100s(site.namespace))
         agents = {}
-        for node in service.world.nodes.values():
-            if node.gpu_class == H100:
-                service.administration.issue_token(
-                    *(OPERATOR, f"node:{node.name}", frozenset({Role.AGENT}), hash_of(token_of(node.name))),
-                    now=service.clock.now(),
-                )
-                agent = node_agent(node.name, library, tmp_path / node.name, service.clock.now())
-                agents[node.name] = agent
-                stack.push_async_callback(agent.process.end)
-                await agent.process.start(Address(address, token_of(node.name)), *PACE, "--proc", str(agent.proc))
-        assert len(agents) >= 3
+        for name in own_h100s(site.namespace):
+            service.administration.issue_token(
+                *(OPERATOR, f"node:{name}", frozenset({Role.AGENT}), hash_of(token_of(name))),
+                now=service.clock.now(),
+            )
+            agent = node_agent(name, library, tmp_path / name, service.clock.now())
+            agents[name] = agent
+            stack.push_async_callback(agent.process.end)
+            await agent.process.start(Address(address, token_of(name)), *PACE, "--proc", str(agent.proc))
         yield Fleet(running, agents)
 
 

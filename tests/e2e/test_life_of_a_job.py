@@ -77,7 +77,6 @@ async def test_a_gang_runs_where_it_was_placed_and_every_pod_is_charged(running:
     running.assert_settled(workload.id)
 
 
-@pytest.mark.usefixtures("whole_cluster")
 async def test_a_preempted_job_frees_its_gpus_and_runs_again_as_a_second_attempt(
     running: Running, witness: Witness, api: ApiClient, namespace: str
 ) -> None:

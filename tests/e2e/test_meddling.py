@@ -18,7 +18,7 @@ from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options
 from scheduler.entrypoints.devcluster.nodes import default_nodes
 from tests.controlplane.jobs import seconds, terminated
 from tests.controlplane.outage import apiserver_again, kill_apiserver
-from tests.e2e.company import H100_NODE_GPUS, PEOPLE, POLICY
+from tests.e2e.company import H100_NODE_GPUS, PEOPLE, POLICY, own_h100s
 from tests.e2e.ending import end_running_pods
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
@@ -27,7 +27,6 @@ from tests.plugins.polling import eventually
 pytestmark = pytest.mark.controlplane
 
 OPERATOR = Caller("olga", frozenset({Role.OPERATOR}))
-NODE = NodeName("simulated-h100-0")
 _S = WorkloadState
 
 
@@ -192,16 +191,17 @@ async def test_a_namespace_deleted_with_everything_in_it_resolves_every_hold(sit
 async def test_pods_that_are_not_ours_take_capacity_and_show_as_outside(
     running: Running, api: ApiClient, namespace: str
 ) -> None:
+    name = own_h100s(namespace)[0]
     pods = "/api/v1/namespaces/default/pods"
-    foreign = await api.post(pods, foreign_pod(f"foreign-{namespace}", gpus=3))
+    foreign = await api.post(pods, foreign_pod(f"foreign-{namespace}", name, gpus=3))
 
     async def outside() -> tuple[int, int]:
-        node = running.service.world.nodes[NODE]
+        node = running.service.world.nodes[name]
         return node.outside_gpus, node.gpus
 
     await eventually(outside, lambda seen: seen == (3, H100_NODE_GPUS - 3))
     view = running.service.views.cluster(OPERATOR, running.service.clock.now())
-    shown = next(node for node in view.nodes if node.name == NODE)
+    shown = next(node for node in view.nodes if node.name == name)
     assert shown.outside == 3
     await api.delete(f"{pods}/{foreign['metadata']['name']}", {"gracePeriodSeconds": 0})
     await eventually(outside, lambda seen: seen == (0, H100_NODE_GPUS))
@@ -245,13 +245,13 @@ async def test_an_apiserver_that_goes_away_ends_nothing_and_launches_nothing_unt
         await running.close()
 
 
-def foreign_pod(name: str, gpus: int) -> Json:
+def foreign_pod(name: str, node: NodeName, gpus: int) -> Json:
     container = {"name": "main", "image": "foreign", "resources": {"limits": {"nvidia.com/gpu": str(gpus)}}}
     return {
         "metadata": {"name": name, "annotations": {simulated.TERMINATION_SECONDS: "0"}},
         "spec": {
             "containers": [container],
-            "nodeSelector": {"kubernetes.io/hostname": NODE},
+            "nodeSelector": {"kubernetes.io/hostname": node},
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
         },
     }

@@ -11,11 +11,10 @@ from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.devcluster.simulated import HANG, NOT_READY
 from tests.adapters.kubernetes.conftest import now
-from tests.controlplane.planes import kubeconfig_of
+from tests.controlplane.planes import OWN, kubeconfig_of
 from tests.e2e.admission import let_edit, stamp_authors
 from tests.e2e.running import IMAGE, Running
 from tests.e2e.witness import Witness
-from tests.plugins.controlplane import OWN
 from tests.plugins.polling import eventually
 
 pytestmark = pytest.mark.controlplane

@@ -11,9 +11,9 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,10 @@ from scheduler.entrypoints.devcluster.cluster import (
     start,
     this_process,
 )
-from scheduler.entrypoints.devcluster.nodes import T4, GpuNode, default_nodes
+from scheduler.entrypoints.devcluster.nodes import T4, GpuModel, GpuNode, default_nodes
 from scheduler.entrypoints.devcluster.processes import Process
-from tests.controlplane.planes import add_nodes, end_orphans, remove_nodes
+from tests.controlplane.planes import OWN, add_nodes, end_orphans, remove_nodes
 from tests.plugins.polling import eventually
-
-OWN = "allot.dev/test"
-"""Label of nodes that belong to one test: its namespace."""
 
 _CLUSTERS = binaries.cache_directory() / "clusters"
 _RUN = pytest.StashKey["_Run"]()
@@ -146,16 +143,32 @@ async def namespace(api: ApiClient) -> AsyncIterator[str]:
     await api.delete(f"/api/v1/namespaces/{name}")
 
 
+def own_model(model: GpuModel, namespace: str) -> GpuModel:
+    """The same GPUs by a name that no policy of another test selects: nobody else's pods come to their nodes."""
+    return replace(model, product=f"{model.product}-of-{namespace}")
+
+
+def own_node(name: NodeName, model: GpuModel, namespace: str, rack: str = "rack-0") -> GpuNode:
+    """Eight GPUs of the test's own model."""
+    return GpuNode(name, own_model(model, namespace), gpus=8, rack=rack, labels={OWN: namespace})
+
+
+@asynccontextmanager
+async def lending(plane: ControlPlane, nodes: Sequence[GpuNode]) -> AsyncIterator[None]:
+    """They are there meanwhile; what the test took away itself is not missed."""
+    await add_nodes(plane, nodes)
+    yield
+    async with plane.client() as api:
+        left = {node["metadata"]["name"] for node in await api.items("/api/v1/nodes")}
+    await remove_nodes(plane, left.intersection(node.name for node in nodes))
+
+
 @pytest.fixture
-async def own_nodes(
-    control_plane: ControlPlane, api: ApiClient, namespace: str
-) -> AsyncIterator[tuple[NodeName, NodeName]]:
-    """Two nodes of eight T4s for this test alone, which no policy of another test selects: to count on, or to lose."""
+async def own_nodes(control_plane: ControlPlane, namespace: str) -> AsyncIterator[tuple[NodeName, NodeName]]:
+    """Two nodes of eight T4s for this test alone: to count on, or to lose."""
     names = (NodeName(f"{namespace}-0"), NodeName(f"{namespace}-1"))
-    await add_nodes(control_plane, [GpuNode(name, T4, gpus=8, labels={OWN: namespace}) for name in names])
-    yield names
-    left = {node["metadata"]["name"] for node in await api.items("/api/v1/nodes")}
-    await remove_nodes(control_plane, left.intersection(names))
+    async with lending(control_plane, [own_node(name, T4, namespace) for name in names]):
+        yield names
 
 
 @pytest.fixture

@@ -18,11 +18,17 @@ from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.devcluster.simulated import RUN_SECONDS, TERMINATION_SECONDS
 from tests.contracts.cluster_contract import ClusterRig
+from tests.controlplane.planes import OWN
 
 H100 = GpuClass(GpuClassName("h100"), PerMille(1000), (("nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3"),))
 A100 = GpuClass(GpuClassName("a100"), PerMille(600), (("nvidia.com/gpu.product", "NVIDIA-A100-SXM4-80GB"),))
 CLASSES = {gpu_class.name: gpu_class for gpu_class in (H100, A100)}
 H100_NODES = (NodeName("simulated-h100-0"), NodeName("simulated-h100-1"))
+
+
+def own_class(namespace: str) -> GpuClass:
+    """The class of `own_nodes`."""
+    return GpuClass(GpuClassName("own"), PerMille(1000), ((OWN, namespace),))
 
 
 def now() -> Instant:

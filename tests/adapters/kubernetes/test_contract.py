@@ -6,12 +6,10 @@ from dataclasses import replace
 import pytest
 
 from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
-from scheduler.domain.cluster import GpuClass
-from scheduler.domain.units import GpuClassName, NodeName, PerMille
-from tests.adapters.kubernetes.conftest import settings_for
+from scheduler.domain.units import NodeName
+from tests.adapters.kubernetes.conftest import own_class, settings_for
 from tests.contracts.cluster_contract import ClusterContract, ClusterRig
 from tests.contracts.resizing_contract import ResizingContract
-from tests.plugins.controlplane import OWN
 
 pytestmark = pytest.mark.controlplane
 
@@ -24,7 +22,7 @@ async def rig(
     own_nodes: tuple[NodeName, NodeName],
 ) -> AsyncIterator[ClusterRig]:
     """On nodes that nobody else's pods come to: what they hold is counted."""
-    own = GpuClass(GpuClassName("own"), PerMille(1000), ((OWN, namespace),))
+    own = own_class(namespace)
     cluster = new_cluster(settings_for(namespace))
     cluster.use_gpu_classes({own.name: own})
     await cluster.start()

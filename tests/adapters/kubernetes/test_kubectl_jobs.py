@@ -1,7 +1,7 @@
 """Jobs that somebody applied, and pods and nodes that are not ours, on the real control plane."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +16,9 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, NodeName, PerMille
 from scheduler.domain.workloads import Origin, Workload
 from scheduler.entrypoints.devcluster.client import ApiClient
-from scheduler.entrypoints.devcluster.cluster import ControlPlane
-from scheduler.entrypoints.devcluster.nodes import H100 as H100_MODEL
-from scheduler.entrypoints.devcluster.nodes import GpuNode
 from scheduler.entrypoints.devcluster.simulated import NOT_READY
-from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, settings_for
+from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, own_class, settings_for
 from tests.contracts.cluster_contract import ClusterRig, Seen
-from tests.controlplane.planes import add_nodes, remove_nodes
 from tests.plugins.polling import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.controlplane
@@ -288,14 +284,16 @@ async def test_a_misuse_is_an_event_on_its_job_whose_status_stays(
 
 
 async def test_a_pod_that_is_not_ours_takes_from_its_node_while_it_lives(
-    rig: ClusterRig, api: ApiClient, namespace: str
+    rig: ClusterRig, cluster: KubernetesCluster, api: ApiClient, namespace: str, own_nodes: tuple[NodeName, NodeName]
 ) -> None:
-    await rig.until(lambda seen: H100_NODES[0] in seen.nodes)
-    before = rig.seen.nodes[H100_NODES[0]]
+    own, (node, _) = own_class(namespace), own_nodes
+    cluster.use_gpu_classes({own.name: own})
+    await rig.until(lambda seen: node in seen.nodes and seen.nodes[node].gpu_class == own.name)
+    before = rig.seen.nodes[node]
     pod = {
         "metadata": {"name": "outsider"},
         "spec": {
-            "nodeName": H100_NODES[0],
+            "nodeName": node,
             "tolerations": [{"operator": "Exists"}],
             "containers": [
                 {
@@ -308,10 +306,10 @@ async def test_a_pod_that_is_not_ours_takes_from_its_node_while_it_lives(
     }
 
     await api.post(f"/api/v1/namespaces/{namespace}/pods", pod)
-    await rig.until(lambda seen: seen.nodes[H100_NODES[0]].outside_gpus == before.outside_gpus + 3)
-    during = rig.seen.nodes[H100_NODES[0]]
+    await rig.until(lambda seen: seen.nodes[node].outside_gpus == 3)
+    during = rig.seen.nodes[node]
     await api.delete(f"/api/v1/namespaces/{namespace}/pods/outsider", {"gracePeriodSeconds": 0})
-    await rig.until(lambda seen: seen.nodes[H100_NODES[0]] == before)
+    await rig.until(lambda seen: seen.nodes[node] == before)
 
     assert (before.gpus - during.gpus, before.cpu_milli - during.cpu_milli) == (3, 2000)
     assert before.memory_mib - during.memory_mib == 1024
@@ -351,18 +349,12 @@ async def test_a_policy_with_other_classes_is_seen_at_once(rig: ClusterRig, clus
     assert seen.nodes[H100_NODES[0]].gpus > 0, "the same node, of another class"
 
 
-@pytest.fixture
-async def fragile(control_plane: ControlPlane) -> AsyncIterator[NodeName]:
-    """A node of the test's own, to lose."""
-    name = "simulated-fragile"
-    await add_nodes(control_plane, [GpuNode(name, H100_MODEL, gpus=4)])
-    yield NodeName(name)
-    await remove_nodes(control_plane, [name])
-
-
 async def test_the_last_heartbeat_of_a_lost_node_is_evidence_that_its_pods_ran(
-    rig: ClusterRig, api: ApiClient, fragile: NodeName
+    rig: ClusterRig, cluster: KubernetesCluster, api: ApiClient, namespace: str, own_nodes: tuple[NodeName, NodeName]
 ) -> None:
+    own, (fragile, _) = own_class(namespace), own_nodes
+    cluster.use_gpu_classes({own.name: own})
+    rig = replace(rig, gpu_class=own)
     await rig.until(lambda seen: fragile in seen.nodes)
     job = await rig.launched(rig.workload("w-on-fragile"), (fragile, 1))
     (pod,) = rig.seen.running_pods(job.uid)
