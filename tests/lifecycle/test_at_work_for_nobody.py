@@ -1,12 +1,15 @@
 """GPUs with processes of nobody's: what is alerted of, and what is not."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import cast
 
 import pytest
 
+from scheduler.domain.cluster import Node
 from scheduler.domain.idleness import MisuseTerms
 from scheduler.domain.units import NodeName, PodUid
-from scheduler.lifecycle.views.agents import at_work_for_nobody
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.views.agents import at_work_for_nobody, unseen_nodes
 from scheduler.metering.samples import PodRef
 from scheduler.metering.windows import ProcessSeen, Window
 from tests.lifecycle.agents import Agents, gpu, window
@@ -72,3 +75,23 @@ def test_what_policy_allows_in_pods_that_are_not_ours_is_no_work_and_ours_is(com
     assert at_work_for_nobody(company.world, [with_process("nvidia-cuda-mps", PodUid("p"))]) == 0
     assert at_work_for_nobody(company.world, [with_process("python", PodUid("p"))]) == 1
     assert at_work_for_nobody(company.world, [with_process("nvidia-cuda-mps", PodUid(ours))]) == 1
+
+
+@dataclass
+class Bringing:
+    """A node that another one follows just as it is looked at."""
+
+    world: World
+    name: NodeName = N0
+
+    @property
+    def gpus(self) -> int:
+        self.world.put_node(NodeName("late"), replace(self.world.nodes[NodeName("n1")], name=NodeName("late")))
+        return 8
+
+
+def test_a_node_that_comes_while_they_are_counted_breaks_nothing(company: Company) -> None:
+    company.world.nodes[N0] = cast(Node, Bringing(company.world))
+    counted = unseen_nodes(company.world)
+    assert {"n0", "n1"} <= set(counted)
+    assert set(unseen_nodes(company.world)) == {*counted, "late"}

@@ -42,9 +42,9 @@ class AgentView:
 
 def unseen_nodes(world: World) -> tuple[str, ...]:
     """Nodes with GPUs whose processes cannot be seen."""
-    inventories = world.readings.inventories
+    inventories = dict(world.readings.inventories)  # others come meanwhile, as nodes do
     blind = {name for name, told in inventories.items() if told.process_view is ProcessView.UNAVAILABLE}
-    unread = {name for name, node in world.nodes.items() if node.gpus and name not in inventories}
+    unread = {name for name, node in list(world.nodes.items()) if node.gpus and name not in inventories}
     return tuple(sorted(blind | unread))
 
 
