@@ -118,6 +118,22 @@ def test_while_the_cluster_was_not_heard_of_since_a_month_ended_what_ran_in_it_i
     assert sum(each.amount for each in charges(company, allowance)) == 2 * 600_000
 
 
+def test_a_month_is_not_closed_before_the_cluster_has_given_up_on_a_node_that_was_lost_at_its_end(
+    company: Company, periods: Periods
+) -> None:
+    """Its pod seems to run on for six minutes; then it turns out to have ended with its node."""
+    allowance, workload, start = running_over_the_turn_of_the_month(company)
+    company.now = company.world.rounds.heard_at = later(NOVEMBER.ends_at, 60)
+    with pytest.raises(Unavailable):
+        periods.close(FINANCE, "2026-11", now=company.now, provisionally=True)
+
+    lost = later(NOVEMBER.ends_at, -120)
+    company.now = later(NOVEMBER.ends_at, 300)
+    end(company, workload, start, lost)
+    periods.close(FINANCE, "2026-11", now=company.now, provisionally=True)
+    assert sum(each.amount for each in charges(company, allowance)) == 2 * (lost - start)
+
+
 def test_what_was_launched_may_have_started_while_the_cluster_was_not_heard_of(
     company: Company, periods: Periods
 ) -> None:

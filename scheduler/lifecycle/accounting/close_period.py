@@ -30,6 +30,7 @@ from scheduler.finance.reconciling.reconciliation import (
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.charge import charged_up_to
+from scheduler.lifecycle.running.keep import CHARGE_BEHIND_MS
 from scheduler.lifecycle.running.renew import charge_until
 from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Books, Store
@@ -203,14 +204,14 @@ class Periods:
 
 
 def _require_heard(world: World, launched: Iterable[Attempt], step: Closing) -> None:
-    """A charge is never taken back: what may have ended unheard is not charged to the period's end. What was launched may
-    have started unheard, and belongs to the period."""
-    heard_at = world.rounds.heard_at
-    if (heard_at is None or heard_at < step.ends_at) and not all(each.is_booking for each in launched):
+    """A charge is never taken back: what may have ended unheard, or with a node on which the cluster has not given up yet,
+    is not charged to the period's end. What was launched may have started unheard, and belongs to the period."""
+    heard_at, settled_at = world.rounds.heard_at, Instant(step.ends_at + CHARGE_BEHIND_MS)
+    if (heard_at is None or heard_at < settled_at) and not all(each.is_booking for each in launched):
         raise Unavailable(
-            f"the cluster was not heard of since {step.period} ended: what ran in it may have ended before",
+            f"the cluster was not heard of since {iso(settled_at)}: what ran in {step.period} may have ended before it did",
             code=RefusalCode.CLUSTER_UNAVAILABLE,
-            remedy="close it when the cluster answers again",
+            remedy="close it when the cluster answers, from that time on",
         )
 
 
