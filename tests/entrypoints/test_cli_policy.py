@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from typer import Typer
 from typer.testing import CliRunner
 
 from scheduler.entrypoints.cli.policy import app
+from scheduler.entrypoints.cli.prices import app as prices
 
 POLICIES = Path(__file__).parents[2] / "policies"
 
@@ -33,6 +35,21 @@ def test_check_prints_each_problem_with_its_place_and_exits_with_1(broken: Path)
         f'{broken}:23:27: pools.everyone.quotas.gpu.nominal_gpus: found "-8"; '
         "expected a whole number from 0 to 16384 (GPUs)"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "file", "told"),
+    [
+        (app, "prices.yaml", "a price book, and not a policy; it is for `allot prices check`"),
+        (app, "people.yaml", "a people directory, and not a policy; it is for `allot people apply`"),
+        (prices, "small.yaml", "a policy, and not a price book; it is for `allot policy check`"),
+    ],
+)
+def test_another_of_our_files_is_told_for_what_it_is_and_not_by_all_that_it_is_not(
+    command: Typer, file: str, told: str
+) -> None:
+    result = CliRunner().invoke(command, ["check", str(POLICIES / file)])
+    assert (result.exit_code, result.output) == (1, f"{POLICIES / file}: {told}\n")
 
 
 def test_check_answers_programs_with_one_object(broken: Path) -> None:

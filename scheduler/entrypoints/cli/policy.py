@@ -20,6 +20,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.policy_changes import PolicyChange, diff_policies
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli import policy_online
+from scheduler.entrypoints.cli.file_kinds import told_as_another
 from scheduler.entrypoints.cli.output import Column, print_table
 
 app = typer.Typer(help="Check, compare and apply policy files.", no_args_is_help=True, add_completion=False)
@@ -77,6 +78,10 @@ def keys(
 
 
 def _print_problems(file: Path, problems: tuple[Problem, ...]) -> None:
+    other = told_as_another(file, "a policy") if problems else ""
+    if other:
+        typer.echo(other, err=True)
+        return
     for problem in problems:
         typer.echo(f"{file}:{problem}", err=True)
     if problems:

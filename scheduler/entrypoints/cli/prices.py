@@ -10,6 +10,7 @@ from scheduler.adapters.policy_files import check_prices, price_reference, read_
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.file_kinds import told_as_another
 from scheduler.entrypoints.cli.instants import TIMES, parse_instant
 from scheduler.entrypoints.cli.output import (
     AsJson,
@@ -37,6 +38,8 @@ def check(file: _File, as_json: AsJson = False) -> None:
         typer.echo(
             f"{file}: a price book in {book.currency}, {counted(len(book.rates), 'rate')}; sha256 {book.hash[:12]}"
         )
+    elif other := told_as_another(file, "a price book"):
+        typer.echo(other, err=True)
     else:
         for problem in problems:
             typer.echo(f"{file}:{problem}", err=True)

@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 _ROWS: tuple[tuple[str, Callable[[Json], str]], ...] = (
     ("GPUs", lambda p: f"{p['cluster']['gpus']:,}"),
-    ("utilisation", lambda p: f"{p['utilisation']['mean']:.1%}"),
+    ("utilisation", lambda p: f"{100 * p['utilisation']['mean']:.1f} %"),
     ("GPU-hours used", lambda p: f"{p['utilisation']['used_gpu_hours']:,.0f}"),
     ("started", lambda p: f"{p['submissions']['started']:,}"),
     ("refused", lambda p: f"{sum(p['submissions']['refused'].values()):,}"),

@@ -92,7 +92,6 @@ def _against(first: Json, other: Json) -> str:
         also = "" if first["submissions"]["started"] else f", nor under {first['name']}{_turned_away(first)}"
         return f"Under {other['name']}, none of the work starts{_turned_away(other)}{also}."
     starting, turned_away = other["submissions"]["started"], refused(other)
-    before = first["preemptions"]
     parts = [
         f"{percent(other['utilisation']['mean'])} of the GPUs are used instead of "
         f"{percent(first['utilisation']['mean'])}",
@@ -105,14 +104,22 @@ def _against(first: Json, other: Json) -> str:
         )
     if first["submissions"]["started"]:
         parts.insert(1, f"work waits {_wait(other)} in the mean instead of {_wait(first)}")
-    return (
-        f"Under {other['name']}, {', '.join(parts)}, and {_preempted(other)} instead of {grouped(before['count'])} that "
-        f"{agreeing(before['count'], 'loses', 'lose')} {whole(before['lost_gpu_hours'])}."
-    )
+    return f"Under {other['name']}, {', '.join(parts)}, and {_preempted(other)}{_instead_of(first, other)}."
+
+
+def _instead_of(first: Json, other: Json) -> str:
+    count, lost = first["preemptions"]["count"], whole(first["preemptions"]["lost_gpu_hours"])
+    if not count:
+        return " instead of none" if other["preemptions"]["count"] else ""
+    if not other["preemptions"]["count"]:
+        return f", instead of {_counted(count, 'preemption')} that {agreeing(count, 'loses', 'lose')} {lost}"
+    return f" instead of {grouped(count)} that {agreeing(count, 'loses', 'lose')} {lost}"
 
 
 def _preempted(policy: Json) -> str:
     count, hours = policy["preemptions"]["count"], round(policy["preemptions"]["lost_gpu_hours"])
+    if not count:
+        return "nothing is preempted"
     return f"{grouped(count)} {agreeing(count, 'preemption loses', 'preemptions lose')} {_counted(hours, 'GPU-hour')}"
 
 

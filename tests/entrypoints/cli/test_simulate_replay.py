@@ -335,7 +335,7 @@ def test_many_policies_stand_in_tables_below_each_other_and_none_is_cut_off(tmp_
     code, out, _ = run(*given, *SMALL)
     assert code == 0
     assert max(len(line) for line in out.splitlines()) <= 80
-    used = [line.split()[1:] for line in out.splitlines() if line.startswith("utilisation ")]
+    used = [re.findall(r"[0-9.]+ %", line) for line in out.splitlines() if line.startswith("utilisation ")]
     assert [len(each) for each in used] == [3, 2]
     assert len({percent for each in used for percent in each}) == 1
     assert [word[0] for line in out.splitlines() for word in line.split() if "-policy-with-" in word] == [

@@ -99,6 +99,24 @@ def test_its_sentences_agree_with_one_of_a_thing(made: dict[str, Any]) -> None:
     assert "Of 1 engineer, 1 gets more GPU-hours served under" in text
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (0, 0, "and nothing is preempted."),
+        (2, 0, "and nothing is preempted, instead of 2 preemptions that lose 9."),
+        (0, 2, "and 2 preemptions lose 9 GPU-hours instead of none."),
+    ],
+)
+def test_where_nothing_is_preempted_it_says_so(made: dict[str, Any], before: int, after: int, told: str) -> None:
+    policies = [
+        {**policy, "preemptions": {**policy["preemptions"], "count": count, "lost_gpu_hours": 9.0 if count else 0.0}}
+        for policy, count in zip(made["policies"], (before, after), strict=True)
+    ]
+    assert told in page({**made, "policies": policies})
+    alone = {**policies[0], "preemptions": {**policies[0]["preemptions"], "count": 0}}
+    assert "in the mean; nothing is preempted." in page({**made, "policies": [alone], "comparisons": []})
+
+
 def test_each_policy_s_cluster_is_told_where_they_differ(made: dict[str, Any]) -> None:
     """Nodes of a model that a policy has no class for are left out under it."""
     first, second = made["policies"]
