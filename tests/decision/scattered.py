@@ -44,6 +44,10 @@ def saved(name: str, on: str, gpus: int, *, minutes_ago: int = 5, **changes: Any
     return attempt(name, on, gpus=gpus, checkpointed_at=Instant(NOW - minutes_ago * MS_PER_MINUTE), **changes)
 
 
+FRAGMENTS = (saved("a", "n1", 4), saved("b", "n2", 4, minutes_ago=3), saved("c", "n3", 6))
+"""Ten of 24 GPUs are free, and no node is."""
+
+
 def world(*attempts: Attempt, by: Policy | None = None, **changes: Any) -> Snapshot:
     """Who runs, on three nodes of eight GPUs, beside one who wants a whole one; all can pay for a thousand hours."""
     queued = changes.pop("queued", [workload("whole", gpus=8)])

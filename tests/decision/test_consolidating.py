@@ -6,23 +6,21 @@ from typing import Any
 from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.state import State
-from scheduler.decision.walking.consolidation import MOVES_AT_ONCE, SEARCHES_MAX
+from scheduler.decision.walking.consolidation import MOVES_AT_ONCE
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyLevel
 from scheduler.domain.units import (
     MS_PER_HOUR,
-    MS_PER_MINUTE,
     MS_PER_SECOND,
-    EngineerId,
     Instant,
     NodeName,
     PerMille,
     PriorityClassName,
     WorkloadId,
 )
-from scheduler.domain.workloads import AttemptState, HoldMode, WorkloadKind
+from scheduler.domain.workloads import AttemptState, WorkloadKind
 from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
     NOW,
@@ -41,11 +39,9 @@ from tests.decision.builders import (
     victims,
     workload,
 )
-from tests.decision.scattered import THREE, moves, moving, saved, world
+from tests.decision.scattered import FRAGMENTS, THREE, moves, moving, saved, world
 from tests.decision.test_bookings import booking
 from tests.decision.test_topology import gang, standing
-
-FRAGMENTS = (saved("a", "n1", 4), saved("b", "n2", 4, minutes_ago=3), saved("c", "n3", 6))
 
 
 def test_the_cheapest_move_makes_room_for_a_whole_node() -> None:
@@ -152,17 +148,6 @@ def test_nothing_is_moved_where_gpus_quota_or_hours_are_short_too() -> None:
 
     poor = decide(world(*FRAGMENTS, balances=[balance("ada", 1), balance("bob", 1000)]))
     assert (victims(poor), reasons(poor)) == ({}, {"whole": Reason.ALLOWANCE_SHORT})
-
-
-def test_only_those_are_moved_who_can_pay_for_a_second_start() -> None:
-    poor = replace(FRAGMENTS[1], owner=EngineerId("cyd"))
-    balances = [balance("ada"), balance("bob"), balance("cyd", 3.9)]
-    assert victims(decide(world(FRAGMENTS[0], poor, FRAGMENTS[2], balances=balances))) == {"whole": ["a"]}
-
-    # The gang's own eight hours come first out of the same allowance.
-    ours = [replace(each, owner=EngineerId("ada")) for each in FRAGMENTS]
-    assert victims(decide(world(*ours, balances=[balance("ada", 11.9)]))) == {}
-    assert victims(decide(world(*ours, balances=[balance("ada", 12)]))) == {"whole": ["b"]}
 
 
 def test_no_more_is_moved_than_policy_says_and_none_that_is_not_needed() -> None:
@@ -279,13 +264,6 @@ def test_a_place_that_is_lost_is_given_up_and_one_whose_work_is_over_too() -> No
     assert decide(over).lapsed == ("b",)
 
 
-def test_a_rolling_hold_needs_no_more_than_a_slice_for_the_second_start() -> None:
-    rolling = replace(STANDARD, hold=HoldMode.ROLLING, slice_ms=15 * MS_PER_MINUTE)
-    plan = decide(world(*FRAGMENTS, by=moving(URGENT, rolling, SPARE)))
-
-    assert sum(share.amount for share in plan.preemptions[0].moves[0].funding) == MS_PER_HOUR
-
-
 def test_neither_the_gang_nor_what_is_moved_for_it_takes_what_is_booked() -> None:
     """Half of the second node is booked: the gang, which would outlast that, cannot have it whole; what is moved goes
     there only where it will have ended in time."""
@@ -347,54 +325,3 @@ def test_so_many_are_moved_at_once_and_no_more_until_they_run_again() -> None:
     assert reasons(plan)[f"w{MOVES_AT_ONCE:02}"] == Reason.RESOURCES
     assert (meanwhile.launches, victims(meanwhile)) == ((), {})
     assert sorted(victims(following)) == [f"w{number:02}" for number in range(MOVES_AT_ONCE, crowd)]
-
-
-def test_owners_who_cannot_pay_use_up_one_search_all_together() -> None:
-    """Each is cheaper to move than who can pay; none of them is tried after the first has turned out to be short."""
-    known = nodes(*(node(f"n{number:02}", 8) for number in range(SEARCHES_MAX + 4)))
-    broke = [
-        saved(f"r{number:02}", f"n{number:02}", 4, minutes_ago=1, owner=f"poor{number}")
-        for number in range(SEARCHES_MAX + 2)
-    ]
-    pays = saved("pays", f"n{SEARCHES_MAX + 2:02}", 4, minutes_ago=9)
-    rest = saved("rest", f"n{SEARCHES_MAX + 3:02}", 4, minutes_ago=9)
-    balances = [balance("ada"), balance("bob"), *(balance(each.owner, 3.9) for each in broke)]
-
-    plan = decide(world(*broke, pays, rest, known=known, balances=balances))
-
-    assert victims(plan) == {"whole": ["pays"]}
-
-
-def test_who_can_pay_for_one_second_start_but_not_for_two_leaves_the_moves_to_others() -> None:
-    """Both of bob's are the cheapest; with one of them his hours are spent."""
-    known = nodes(*(node(f"n{number}", 8) for number in range(8)))
-    running = [
-        *(saved(f"b{number}", f"n{number}", 4, minutes_ago=1) for number in range(2)),
-        *(saved(f"c{number}", f"n{number}", 4, minutes_ago=9, owner="cyd") for number in range(2, 8)),
-    ]
-    pair = workload("pair", gpus=8, pods=2)
-    balances = [balance("ada"), balance("bob", 5), balance("cyd")]
-
-    plan = decide(world(*running, known=known, queued=[pair], balances=balances))
-
-    assert victims(plan) == {"pair": ["c2", "c3"]}
-
-
-def test_a_gang_is_searched_for_so_often_and_no_more() -> None:
-    """Of each pair of the cheapest its owner can pay for one second start alone; who pays for two comes behind them."""
-
-    def planned(pairs: int) -> dict[str, list[str]]:
-        owners = [f"poor{number}" for number in range(pairs)]
-        halves = [(owner, minutes) for minutes, owner in enumerate([*owners, "cyd"], start=1) for _ in range(2)]
-        known = nodes(*(node(f"n{number:02}", 8) for number in range(len(halves) + 2)))
-        running = [
-            saved(f"r{number:02}", f"n{number:02}", 4, minutes_ago=minutes, owner=owner)
-            for number, (owner, minutes) in enumerate(halves)
-        ]
-        running += [saved(f"to{number}", f"n{len(halves) + number}", 4, minutes_ago=15) for number in range(2)]
-        balances = [balance("ada"), balance("bob"), balance("cyd"), *(balance(owner, 5) for owner in owners)]
-        pair = workload("pair", gpus=8, pods=2)
-        return victims(decide(world(*running, known=known, queued=[pair], balances=balances, by=moving(quota=100))))
-
-    assert planned(SEARCHES_MAX - 1) == {"pair": ["r14", "r15"]}
-    assert planned(SEARCHES_MAX) == {}
