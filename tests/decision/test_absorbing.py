@@ -218,6 +218,15 @@ def test_whom_no_nodes_could_hold_hears_of_the_largest_as_it_changes() -> None:
     assert verdict.evidence == decide(snapshot(nodes(node("n1", 6)), [wish], by=by)).verdicts[0].evidence
 
 
+def test_whom_no_node_would_take_by_its_labels_hears_that_none_is_offered_and_who_is_too_large_hears_of_the_largest() -> (
+    None
+):
+    labelled, large = workload("w", nodes_with=(("disk", "ssd"),)), workload("large", gpus=16)
+    state = cold(snapshot(nodes(node("n1")), [labelled, large]))
+    assert told_of(state, "w") is Reason.NOT_OFFERED
+    assert state.verdicts[large.id].evidence["largest"] == 8
+
+
 def test_who_stood_behind_a_preemptor_hears_at_once_that_what_starts_now_leaves_it_no_quota() -> None:
     """Nothing that it waits for came or went before the cycle: it is walked as who is first to wait for room, no more."""
     known = nodes(node("n1", labels={"disk": "ssd"}), node("n2"), node("n3"))

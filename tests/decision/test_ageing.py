@@ -4,13 +4,16 @@ from dataclasses import replace
 
 from scheduler.decision.decide import decide, step
 from scheduler.decision.ordering.ageing import Ageing
-from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.snapshot import Changes, Reservation, Snapshot
+from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import WithinPool
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, Instant, TeamName, WorkloadId
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, Instant, NodeName, TeamName, WorkloadId
 from scheduler.domain.usage import ages_at, begins_to_age, reordering_at
-from scheduler.domain.workloads import Workload
+from scheduler.domain.workloads import AttemptState, Workload
 from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
+    H100,
     NOW,
     SPARE,
     URGENT,
@@ -22,6 +25,7 @@ from tests.decision.builders import (
     placements,
     policy,
     pool,
+    reasons,
     snapshot,
     victims,
     workload,
@@ -191,6 +195,35 @@ def test_what_waited_long_without_growing_old_falls_to_its_betters_when_it_runs(
     )
 
     assert victims(decide(world)) == {"urgent": ["r"]}
+
+
+def test_who_is_owed_nominal_quota_and_is_old_goes_first_though_others_of_its_pool_have_taken_that() -> None:
+    """With what they run its pool would borrow two GPUs for it, and blue none for what is more urgent."""
+    red, blue = (pool(name, gpus=8, cohort="all", ageing_ms=MS_PER_HOUR) for name in ("red", "blue"))
+    runs = attempt("r", "n1", gpus=6, owner="cyd")
+    queued = [workload("old", gpus=4, age=7200), workload("new", team="blue", gpus=4, priority_class=URGENT)]
+    for wants, expected in ((4, "old"), (9, "new")):  # beyond its nominal quota it is owed nothing
+        queued[0] = workload("old", gpus=wants, age=7200)
+        known = nodes(node("n1", 6), node("n2", wants))
+        lends = pool("green", gpus=8, cohort="all")
+        plan = decide(snapshot(known, queued, attempts=[runs], by=policy(red, blue, lends)))
+        assert placements(plan) == {expected: {"n2": 1}}
+
+
+def test_who_is_old_and_waits_for_quota_that_no_end_gives_back_waits_on() -> None:
+    """All of it is promised to one whose place another still leaves; somebody of another pool starts meanwhile."""
+    held = Reservation(WorkloadId("p"), H100, Placement(((NodeName("n2"), 1),)), Instant(NOW + MS_PER_HOUR))
+    queued = [
+        workload("old", gpus=4, age=7200),
+        workload("p", gpus=4, priority_class=URGENT),
+        workload("b", team="blue"),
+    ]
+    by = policy(pool("red", gpus=4, ageing_ms=MS_PER_HOUR), pool("blue"))
+    world = snapshot(nodes(node("n1", 4), node("n2", 4)), queued, by=by, reservations=[held])
+
+    full = attempt("left", "n2", gpus=4, state=AttemptState.STOPPING, is_funded=False)
+    plan = decide(replace(world, attempts={full.id: full}))
+    assert (placements(plan), reasons(plan)["old"]) == ({"b": {"n1": 1}}, Reason.QUOTA)
 
 
 def test_it_is_explained_whether_a_workload_grows_old_and_behind_how_many_it_does_not() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.decision.decide import decide
+from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.cluster import Node
 from scheduler.domain.reasons import Reason
@@ -16,6 +16,7 @@ from tests.decision.builders import (
     NOW,
     SPARE,
     attempt,
+    cold,
     node,
     nodes,
     placements,
@@ -25,6 +26,7 @@ from tests.decision.builders import (
     snapshot,
     workload,
 )
+from tests.decision.changing import told_between
 from tests.decision.test_bookings import booking, gone_in
 from tests.decision.worlds import EXAMPLES
 
@@ -138,3 +140,48 @@ def test_quota_that_a_booking_will_use_and_give_back_is_not_what_an_aged_one_wai
             waiting = [aged, workload("w", gpus=4, hours=hours)]
             plan = decide(snapshot(known, waiting, attempts=attempts, by=policy(pool("red", gpus=12))))
             assert reasons(plan) == {"aged": Reason.QUOTA, "w": said}
+
+
+def test_a_booking_that_begins_at_this_very_instant_is_counted_once() -> None:
+    """Its half of the node is gone; the gang has the other half when what runs there has ended, in an hour."""
+    runs = attempt("r", "n1", gpus=2, running_for=0)
+    four = workload("gang", gpus=4, age=99)
+    for hours, started in ((1, {"w": {"n1": 1}}), (2, {})):
+        behind = workload("w", gpus=2, hours=hours)
+        world = snapshot(ONE, [four, behind], attempts=[runs, booking(gpus=4, in_hours=0, owner="eve", project=None)])
+        assert placements(decide(world)) == started
+
+
+def test_what_ends_inside_a_booking_gives_nobody_outside_its_quota() -> None:
+    """Two of ten GPUs of quota are left, and an aged one waits for four: until what runs outside has
+    ended, in two hours."""
+    booked = booking(gpus=4, in_hours=-1, hours=9)
+    inside = replace(attempt("in", "n1", gpus=4, running_for=0), booking_id=booked.workload_id)
+    outside = replace(attempt("r", "n2", gpus=4, running_for=0), time_limit_ms=2 * MS_PER_HOUR)
+    aged = workload("aged", gpus=4, age=30 * 24 * 3600, owner="eve", project=None)
+    world = snapshot(
+        nodes(node("n1"), node("n2"), node("n3")),
+        [aged, gone_in("w", 1.9, gpus=2, owner="bob", project=None)],
+        attempts=[booked, inside, outside],
+        by=policy(pool("red", gpus=10)),
+    )
+    assert reasons(decide(world)) == {"aged": Reason.QUOTA, "w": Reason.LAUNCHING}
+
+
+def test_who_behind_a_booking_would_be_gone_in_time_hears_why_they_wait_now_though_longer_work_waits_on() -> None:
+    """First the node is full, then, once there is another, the quota is used up: the one that lasts is told nothing new."""
+    shorts = [gone_in(f"s{number:02}", 1, age=50 - number) for number in range(10)]
+    world = snapshot(
+        ONE,
+        [workload("long", hours=3, age=99), *shorts],
+        attempts=[booking(), booking("other", "n2")],
+        by=policy(pool("red", gpus=9)),
+    )
+    state, after = cold(world), recorded(world, decide(world))
+    larger = replace(after, nodes=nodes(node("n1"), node("n2")))
+    assert state.verdicts[shorts[9].id].reason is Reason.PRIORITY
+
+    plan = step(state, told_between(world, larger), NOW)[1]
+
+    assert reasons(plan) == {"s08": Reason.LAUNCHING, "s09": Reason.QUOTA}
+    assert state.verdicts[WorkloadId("long")].reason is Reason.BOOKED

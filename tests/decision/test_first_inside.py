@@ -53,6 +53,19 @@ def test_inside_a_booking_others_start_beside_what_is_kept_as_far_as_that_goes()
     assert started(first, *two, attempts=[day(), inside("r", 3, hours=3)]).keys() == {"a", "b"}
 
 
+def test_inside_a_booking_it_waits_for_what_starts_there_before_it_in_the_same_cycle() -> None:
+    first, gang = gone_in("first", 3, gpus=6, age=100), gone_in("gang", 10, gpus=8, age=99)
+    assert started(first, gang, gone_in("long", 8, gpus=2), attempts=[day()]).keys() == {"first"}
+    assert started(first, gang, gone_in("short", 3, gpus=2), attempts=[day()]).keys() == {"first", "short"}
+
+
+def test_inside_a_booking_nobody_starts_on_gpus_that_somebody_from_outside_has_not_left() -> None:
+    """Four of its eight GPUs are still in use: of two that take three each, one starts."""
+    late = replace(attempt("late", "n1", gpus=4, owner="eve"), state=AttemptState.STOPPING)
+    two = [gone_in(name, 8, gpus=3, age=age) for name, age in (("a", 9), ("b", 8))]
+    assert started(*two, attempts=[day(), late]).keys() == {"a"}
+
+
 def test_what_is_told_to_stop_inside_leaves_at_once() -> None:
     stopping = inside("r", 2, hours=20, state=AttemptState.STOPPING, stop_reason=Reason.CANCELLED)
     assert started(GANG, gone_in("short", 3, gpus=2), attempts=[day(), stopping]) == {}

@@ -169,6 +169,15 @@ def test_one_cycle_orders_as_many_cycles_of_one_launch_would() -> None:
     assert sorted(placements(decide(world))) == sorted(one_by_one)
 
 
+def test_by_pace_who_is_far_behind_plan_stays_ahead_after_a_start_that_hardly_costs_anything() -> None:
+    """And is behind after one that costs most of what is left."""
+    for hours, started in ((1, {"a1", "a2"}), (80, {"a1", "b"})):
+        queued = [workload("a1", hours=hours, age=9), workload("a2", age=8), workload("b", owner="bob", age=7)]
+        balances = [balance("ada", 95, granted=100), balance("bob", 40, granted=100)]
+        plan = decide(snapshot(nodes(node("n1", 2)), queued, balances=balances))
+        assert placements(plan).keys() == started
+
+
 def test_what_waits_for_its_victims_to_end_has_entered_as_what_has_started() -> None:
     """Else whoever has others stopped could have more stopped, cycle after cycle, until the first of them has ended."""
     rules = replace(policy(pool("red", order=Order.FAIR_SHARE)), fair_share=FairShare(half_life_ms=MS_PER_HOUR))

@@ -8,7 +8,7 @@ from scheduler.domain.brakes import Brake, Stop, StopRate
 from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import PriorityClass, Quota
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName, PerMille, PriorityClassName, WorkloadId
+from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName, PerMille, PriorityClassName, TeamName, WorkloadId
 from tests.decision.builders import (
     A100,
     H100,
@@ -27,6 +27,7 @@ from tests.decision.builders import (
     victims,
     workload,
 )
+from tests.decision.scattered import FRAGMENTS, moves, world
 from tests.decision.test_elastic import grown, running
 
 
@@ -80,23 +81,30 @@ def test_what_runs_for_a_pool_that_is_gone_keeps_its_gpus_and_nobodys_quota() ->
     }
 
 
+def test_what_runs_for_a_team_that_has_no_pool_any_more_is_moved_for_nobody() -> None:
+    """It was the cheapest to move; nobody could launch it again."""
+    lost, *others = replace(FRAGMENTS[1], team=TeamName("grey")), FRAGMENTS[0], FRAGMENTS[2]
+    plan = decide(world(lost, *others))
+    assert moves(plan) == {"a": {"n2": 1}}
+
+
 def test_what_runs_on_a_class_that_its_pool_has_no_quota_of_any_more_does_not_grow() -> None:
     """The pool's cohort would lend it as much as it likes, had it a quota of its own."""
     job = running("job", {"n": 2}, 1, 8, running_for=60)
     lends = pool("blue", gpus=64, cohort="all")
     for known, expected in ((H100, {"job": {"n": 8}}), (A100, {})):
         by = policy(pool("red", cohort="all", quotas={known: Quota(known, 8)}), lends)
-        world = snapshot(nodes(node("n", 8)), attempts=[job], balances=[balance("ada", 100)], by=by)
-        assert grown(decide(world)) == expected
+        told = snapshot(nodes(node("n", 8)), attempts=[job], balances=[balance("ada", 100)], by=by)
+        assert grown(decide(told)) == expected
 
 
 def test_what_was_stopped_under_the_policy_before_counts_on_against_the_rate_of_the_next() -> None:
     full = [attempt(f"r{number}", "n1", gpus=4) for number in range(2)]
     stopped = (Stop(Brake.PREEMPT, Instant(NOW - 1000), 1),)
-    world = snapshot(nodes(node("n1")), attempts=full, balances=[balance("ada")], stops=stopped)
-    state = cold(world)
+    told = snapshot(nodes(node("n1")), attempts=full, balances=[balance("ada")], stops=stopped)
+    state = cold(told)
 
-    by = replace(world.policy, preempt_rate=StopRate(PerMille(500)))
+    by = replace(told.policy, preempt_rate=StopRate(PerMille(500)))
     urgent = workload("u", gpus=4, priority_class=URGENT)
     plan = step(state, Changes(policy=by, queued={urgent.id: urgent}), NOW)[1]
 
