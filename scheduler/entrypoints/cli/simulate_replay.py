@@ -56,7 +56,8 @@ _Pods = Annotated[
     list[Path] | None, typer.Option(exists=True, dir_okay=False, help="Work: openb's CSV of tasks; repeat.")
 ]
 _Sacct = Annotated[
-    list[Path] | None, typer.Option(exists=True, dir_okay=False, help="Work: what `sacct -P` printed; repeat.")
+    list[Path] | None,
+    typer.Option(exists=True, dir_okay=False, help="Work: what `sacct -P` or `sacct --json` printed; repeat."),
 ]
 _History = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="Work: what `allot export history` wrote.")
