@@ -11,13 +11,14 @@ from typing import Any
 from hypothesis import strategies as st
 
 from scheduler.decision.snapshot import Changes, Snapshot
-from scheduler.domain.cluster import Node, Taint
+from scheduler.domain.cluster import Node, PodRequest, Taint
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.policy import Limits, Policy, ReclaimWithinCohort, WithinPool
 from scheduler.domain.topology import LevelName, TopologyAsk, TopologyMode, domain_of
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, NodeName, PriorityClassName, WorkloadId
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, NodeName, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, ElasticTerms, Workload
 from tests.decision.applying import ended, workload_of
+from tests.decision.beside import in_use, most_held, of_one_class, ran, spread
 from tests.decision.builders import (
     A100,
     H100,
@@ -25,7 +26,6 @@ from tests.decision.builders import (
     SPARE,
     STANDARD,
     URGENT,
-    attempt,
     balance,
     node,
     nodes,
@@ -34,7 +34,7 @@ from tests.decision.builders import (
     snapshot,
     workload,
 )
-from tests.decision.stretched import APOLLO, in_use, most_held
+from tests.decision.stretched import APOLLO
 from tests.decision.test_bookings import booking
 from tests.decision.worlds import OWNERS, TOPOLOGY, mostly
 
@@ -109,39 +109,15 @@ def _running(draw: st.DrawFn, name: str, known: dict[NodeName, Node], others: li
         used[on] = max(used.get(on, 0), held)
     left = {on: each.gpus - used.get(on, 0) for on, each in known.items()}
     gpus, wanted = draw(st.sampled_from([1, 2, 3, 4])), draw(mostly(1, 2, 3, 4))
-    names = draw(st.permutations(sorted(known)))
-    names = [on for on in names if known[on].gpu_class == known[names[0]].gpu_class]
+    names = of_one_class(draw(st.permutations(sorted(known))), known)
     ask = draw(mostly(None, *GATHERED)) if wanted > 1 else None
     if ask is not None:
         home = domain_of(names[0], known[names[0]].labels, TOPOLOGY, ask.level)
         names = [on for on in names if domain_of(on, known[on].labels, TOPOLOGY, ask.level) == home]
-    pods: dict[str, int] = {}
-    for on in names:
-        fitting = min(wanted - sum(pods.values()), left[on] // gpus)
-        if fitting > 0:
-            pods[on] = fitting
+    pods = spread(wanted, names, lambda on: left[on] // gpus)
     if not pods:
         return None
-    team = draw(st.sampled_from(POOLS))
-    made = attempt(
-        name,
-        pods,
-        gpus=gpus,
-        gpu_class=known[names[0]].gpu_class or H100,
-        owner=draw(st.sampled_from(OWNERS)),
-        team=team,
-        pool=team,
-        running_for=draw(mostly(3000, 60)),
-        is_borrowed=draw(st.booleans()),
-        is_funded=draw(mostly(True, True, False)),
-        submitted_at=Instant(NOW - draw(st.integers(3600, 4000)) * 1000),
-        checkpointed_at=draw(mostly(Instant(NOW - 60_000), None)),
-    )
-    made = replace(
-        made,
-        priority_class=PriorityClassName(draw(mostly("standard", "spare", "urgent"))),
-        time_limit_ms=draw(st.sampled_from([1, 2, 5])) * MS_PER_HOUR,
-    )
+    made = ran(draw, name, pods, PodRequest(gpus, 1000, 1024), POOLS, gpu_class=known[names[0]].gpu_class or H100)
     if wanted == 1 or draw(mostly(False, True)):
         return made
     least = draw(st.integers(1, made.placement.pods))

@@ -38,13 +38,13 @@ from scheduler.domain.units import (
     NodeName,
     PerMille,
     PoolName,
-    PriorityClassName,
     ProjectName,
     TeamName,
     WorkloadId,
 )
 from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, ElasticTerms, HoldMode, Workload
 from tests.decision.applying import workload_of
+from tests.decision.beside import left_beside, of_one_class, ran, spread
 from tests.decision.builders import (
     A100,
     H100,
@@ -61,7 +61,7 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.pay import CLASSES, MIG, SOON, balances_of, prices
-from tests.decision.stretched import APOLLO, in_use, most_held
+from tests.decision.stretched import APOLLO
 from tests.decision.test_bookings import booking
 from tests.decision.test_guarding import IN_AUTUMN, IN_SPRING
 from tests.decision.worlds import ASKS, OWNERS, TEAMS, TOPOLOGY, mostly
@@ -248,7 +248,9 @@ def booked(
 ) -> list[Attempt]:
     """One for a window of hours, of what nothing that still runs by then is on; and in one that has begun, at times,
     somebody, elastic or not."""
-    able = {on: left for on in sorted(known) if (left := _left(known[on], others, PodRequest(1, 0, 0), now)) > 0}
+    able = {
+        on: left for on in sorted(known) if (left := left_beside(known[on], others, PodRequest(1, 0, 0), now)) > 0
+    }
     if not able:
         return []
     on = draw(st.sampled_from(sorted(able)))
@@ -269,7 +271,7 @@ def booked(
     inside = attempt(f"in-{name}", {on: pods}, owner="ada", team=team, pool=team, running_for=3500)
     elastic = ElasticTerms(1, pods + draw(st.integers(0, 2)), project=project) if draw(st.booleans()) else None
     inside = replace(inside, gpu_class=made.gpu_class, booking_id=made.workload_id, elastic=elastic)
-    if _left(known[on], others, inside.pod) < pods:
+    if left_beside(known[on], others, inside.pod) < pods:
         return [made]
     return [made, replace(inside, launched_at=starts_at, started_at=starts_at)]
 
@@ -278,52 +280,18 @@ def booked(
 def _running(draw: st.DrawFn, name: str, known: dict[NodeName, Node], others: list[Attempt]) -> list[Attempt]:
     """Onto what is left, on nodes of one class; with several pods it is mostly elastic."""
     pod, wanted = draw(_pods()), draw(mostly(1, 2, 3))
-    names = draw(st.permutations(sorted(known)))
-    pods: dict[str, int] = {}
-    for on in names:
-        if known[on].gpu_class == known[names[0]].gpu_class:
-            fitting = min(wanted - sum(pods.values()), _left(known[on], others, pod))
-            if fitting > 0:
-                pods[on] = fitting
+    names = of_one_class(draw(st.permutations(sorted(known))), known)
+    pods = spread(wanted, names, lambda on: left_beside(known[on], others, pod))
     if not pods:
         return []
-    team = draw(st.sampled_from(TEAMS))
-    made = attempt(
-        name,
-        pods,
-        gpu_class=known[names[0]].gpu_class or H100,
-        owner=draw(st.sampled_from(OWNERS)),
-        team=team,
-        pool=team,
-        running_for=draw(mostly(3000, 60)),
-        is_borrowed=draw(st.booleans()),
-        is_funded=draw(mostly(True, True, False)),
-        submitted_at=Instant(NOW - draw(st.integers(3600, 4000)) * 1000),
-        checkpointed_at=draw(mostly(Instant(NOW - 60_000), None)),
-        grace_seconds=draw(mostly(30, 0, 300)),
-    )
-    made = replace(
-        made,
-        pod=pod,
-        priority_class=PriorityClassName(draw(mostly("standard", "spare", "urgent"))),
-        time_limit_ms=draw(st.sampled_from([1, 2, 5])) * MS_PER_HOUR,
-    )
+    gpu_class, grace = known[names[0]].gpu_class or H100, draw(mostly(30, 0, 300))
+    made = ran(draw, name, pods, pod, TEAMS, gpu_class=gpu_class, grace_seconds=grace)
     if draw(st.booleans()) and (made.placement.pods > 1 or wanted > 1):
         least = draw(st.integers(1, made.placement.pods))
         terms = ElasticTerms(least, made.placement.pods + draw(mostly(2, 0, 1)), project=APOLLO)
         made = replace(made, elastic=terms)
         return [made.shrunk_to(least) if made.surplus and draw(mostly(False, True)) else made]
     return [replace(made, state=AttemptState.STOPPING) if draw(mostly(False, False, True)) else made]
-
-
-def _left(on: Node, others: list[Attempt], pod: PodRequest, now: Instant = NOW) -> int:
-    """Pods that fit on a node beside the others, and beside bookings as they begin."""
-    gpus = max(in_use(others).get(on.name, 0), most_held(others, now).get(on.name, 0))
-    here = [(each, pods) for each in others for name, pods in each.everywhere.pods_by_node if name == on.name]
-    cpu = sum(pods * each.pod.cpu_milli for each, pods in here)
-    memory = sum(pods * each.pod.memory_mib for each, pods in here)
-    free = [(on.gpus - gpus, pod.gpus), (on.cpu_milli - cpu, pod.cpu_milli), (on.memory_mib - memory, pod.memory_mib)]
-    return min(left // each for left, each in free if each)
 
 
 @st.composite

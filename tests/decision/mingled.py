@@ -36,13 +36,13 @@ from scheduler.domain.units import (
     NodeName,
     PerMille,
     PoolName,
-    PriorityClassName,
     TeamName,
     TierName,
     WorkloadId,
 )
 from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, ElasticTerms, HoldMode, Workload
 from tests.decision.applying import recorded, workload_of
+from tests.decision.beside import left_beside, of_one_class, ran, spread
 from tests.decision.builders import (
     A100,
     H100,
@@ -59,7 +59,7 @@ from tests.decision.builders import (
     tier,
     workload,
 )
-from tests.decision.stretched import APOLLO, in_use, most_held
+from tests.decision.stretched import APOLLO
 from tests.decision.test_bookings import booking
 from tests.decision.worlds import ASKS, CLASSES, OWNERS, TEAMS, TOPOLOGY, mostly
 
@@ -189,37 +189,13 @@ def _booked(draw: st.DrawFn, known: dict[NodeName, Node]) -> list[Attempt]:
 def _running(draw: st.DrawFn, name: str, known: dict[NodeName, Node], others: list[Attempt]) -> list[Attempt]:
     """Onto what is left, on nodes of one class."""
     pod, wanted = draw(_pods()), draw(mostly(1, 2, 3))
-    names = draw(st.permutations(sorted(known)))
-    pods: dict[str, int] = {}
-    for on in names:
-        if known[on].gpu_class == known[names[0]].gpu_class:
-            fitting = min(wanted - sum(pods.values()), _left(known[on], others, pod))
-            if fitting > 0:
-                pods[on] = fitting
+    names = of_one_class(draw(st.permutations(sorted(known))), known)
+    pods = spread(wanted, names, lambda on: left_beside(known[on], others, pod))
     if not pods:
         return []
-    team = draw(POOLS)
-    made = attempt(
-        name,
-        pods,
-        gpu_class=known[names[0]].gpu_class or H100,
-        owner=draw(st.sampled_from(OWNERS)),
-        team=team,
-        pool=team,
-        running_for=draw(mostly(3000, 60)),
-        is_borrowed=draw(st.booleans()),
-        is_funded=draw(mostly(True, True, False)),
-        submitted_at=Instant(NOW - draw(st.integers(3600, 4000)) * 1000),
-        checkpointed_at=draw(mostly(Instant(NOW - 60_000), None)),
-        grace_seconds=draw(mostly(30, 0, 300)),
-    )
-    made = replace(
-        made,
-        pod=pod,
-        priority_class=PriorityClassName(draw(mostly("standard", "spare", "urgent"))),
-        time_limit_ms=draw(st.sampled_from([1, 2, 5])) * MS_PER_HOUR,
-        hold_mode=draw(mostly(HoldMode.FULL, HoldMode.ROLLING)),
-    )
+    gpu_class, grace = known[names[0]].gpu_class or H100, draw(mostly(30, 0, 300))
+    made = ran(draw, name, pods, pod, TEAMS, gpu_class=gpu_class, grace_seconds=grace)
+    made = replace(made, hold_mode=draw(mostly(HoldMode.FULL, HoldMode.ROLLING)))
     if wanted > 1 and draw(st.booleans()):
         least = draw(st.integers(1, made.placement.pods))
         return [
@@ -227,19 +203,6 @@ def _running(draw: st.DrawFn, name: str, known: dict[NodeName, Node], others: li
         ]
     is_late = draw(mostly(False, False, True))
     return [replace(made, state=AttemptState.STOPPING) if is_late else made]
-
-
-def _left(on: Node, others: list[Attempt], pod: PodRequest) -> int:
-    """Pods that fit on a node beside the others, and beside bookings as they begin."""
-    gpus = max(in_use(others).get(on.name, 0), most_held(others).get(on.name, 0))
-    here = [(each, pods) for each in others for name, pods in each.placement.pods_by_node if name == on.name]
-    cpu = sum(pods * each.pod.cpu_milli for each, pods in here)
-    memory = sum(pods * each.pod.memory_mib for each, pods in here)
-    return min(
-        (on.gpus - gpus) // pod.gpus,
-        (on.cpu_milli - cpu) // pod.cpu_milli,
-        (on.memory_mib - memory) // pod.memory_mib,
-    )
 
 
 @st.composite

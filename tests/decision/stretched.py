@@ -4,7 +4,6 @@ What `worlds.py` draws seldom fits together: here work runs where there is room 
 nothing that still runs by then is in its way, as whoever made it saw to it.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from hypothesis import event
@@ -12,17 +11,17 @@ from hypothesis import strategies as st
 
 from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Snapshot
+from scheduler.domain.cluster import PodRequest
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.policy import Limits, Policy, ReclaimWithinCohort, WithinPool
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, NodeName, PriorityClassName, ProjectName
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, NodeName, ProjectName
 from scheduler.domain.workloads import Attempt, AttemptState, ElasticTerms, Workload
 from tests.decision.applying import workload_of
+from tests.decision.beside import in_use, most_held, ran, spread
 from tests.decision.builders import (
-    NOW,
     SPARE,
     STANDARD,
     URGENT,
-    attempt,
     balance,
     node,
     nodes,
@@ -65,38 +64,8 @@ def stretched(draw: st.DrawFn, *, waiting: int = 3) -> Snapshot:
     )
 
 
-def most_held(attempts: Iterable[Attempt], now: Instant = NOW) -> dict[NodeName, int]:
-    """GPUs of each node that are in use or booked at the worst instant from now on, if all that runs uses its time limit
-    and its grace. What is being stopped is taken to have ended; inside a booking, the booking's own are counted once."""
-    known = [each for each in attempts if not each.is_inside and each.state is not AttemptState.STOPPING]
-    worst: dict[NodeName, int] = {}
-    for at in sorted({now, *(each.launched_at for each in known if each.launched_at > now)}):
-        held: dict[NodeName, int] = {}
-        for each in known:
-            until = each.launched_at + each.time_limit_ms + each.grace_seconds * 1000
-            if each.launched_at <= at < until:
-                for on, pods in (*each.placement.pods_by_node, *(_leaving(each) if at == now else ())):
-                    held[on] = held.get(on, 0) + pods * each.pod.gpus
-        for on, gpus in held.items():
-            worst[on] = max(worst.get(on, 0), gpus)
-    return worst
-
-
-def in_use(attempts: Iterable[Attempt]) -> dict[NodeName, int]:
-    """GPUs of each node that somebody's pods are on now."""
-    used: dict[NodeName, int] = {}
-    for each in attempts:
-        for on, pods in () if each.is_booking else (*each.placement.pods_by_node, *_leaving(each)):
-            used[on] = used.get(on, 0) + pods * each.pod.gpus
-    return used
-
-
 def _fit(attempts: list[Attempt]) -> bool:
     return all(gpus <= 8 for held in (in_use(attempts), most_held(attempts)) for gpus in held.values())
-
-
-def _leaving(each: Attempt) -> tuple[tuple[NodeName, int], ...]:
-    return each.leaving.pods_by_node if each.leaving is not None else ()
 
 
 def note_reach(plan: Plan, given: Snapshot) -> None:
@@ -138,29 +107,10 @@ def _policies(draw: st.DrawFn) -> Policy:
 def _running(draw: st.DrawFn, name: str, held: dict[NodeName, int]) -> Attempt | None:
     """Onto what is left of some nodes; with several pods it is mostly elastic, and may be giving some back."""
     gpus, wanted = draw(st.sampled_from([1, 2, 4])), draw(mostly(3, 1, 2, 6))
-    pods: dict[str, int] = {}
-    for on in draw(st.permutations(sorted(held))):
-        fitting = min(wanted - sum(pods.values()), (8 - held[on]) // gpus)
-        if fitting > 0:
-            pods[on] = fitting
+    pods = spread(wanted, draw(st.permutations(sorted(held))), lambda on: (8 - held[on]) // gpus)
     if not pods:
         return None
-    team = draw(st.sampled_from(POOLS))
-    made = attempt(
-        name,
-        pods,
-        gpus=gpus,
-        owner=draw(st.sampled_from(OWNERS)),
-        team=team,
-        pool=team,
-        running_for=draw(mostly(3500, 60)),
-        is_borrowed=draw(st.booleans()),
-        is_funded=draw(mostly(True, True, False)),
-        submitted_at=Instant(NOW - draw(st.integers(3600, 4000)) * 1000),
-        checkpointed_at=draw(mostly(Instant(NOW - 60_000), None)),
-    )
-    made = replace(made, priority_class=PriorityClassName(draw(mostly("standard", "spare", "urgent"))))
-    made = replace(made, time_limit_ms=draw(st.sampled_from([1, 2, 5])) * MS_PER_HOUR)
+    made = ran(draw, name, pods, PodRequest(gpus, 1000, 1024), POOLS)
     if made.placement.pods == 1 or draw(mostly(False, True)):
         return made
     least = draw(mostly(1, made.placement.pods))

@@ -19,13 +19,14 @@ from scheduler.domain.units import AllowanceId, GpuClassName, NodeName, Workload
 from scheduler.domain.workloads import AttemptState, HoldMode
 from tests.decision.ailing import ailing
 from tests.decision.applying import ended, recorded
+from tests.decision.beside import in_use, most_held
 from tests.decision.changing import changed
 from tests.decision.lively import lively
 from tests.decision.manifold import manifold
 from tests.decision.mingled import mingled
 from tests.decision.paying import Paid, require_paid
 from tests.decision.scattered import scattered
-from tests.decision.stretched import in_use, most_held, note_reach, stretched
+from tests.decision.stretched import note_reach, stretched
 from tests.decision.trees import require_quota, require_rule, used
 from tests.decision.worlds import EXAMPLES, snapshots
 
