@@ -1,7 +1,7 @@
 """Outcome: why an attempt ended, and what becomes of its workload: done, queued again, tried again, or given up."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scheduler.domain.observations import ObservedJob
@@ -70,31 +70,63 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
     """Put the workload where its attempt's end puts it, and say what was not said yet."""
     if ended.is_news:
         batch.say(workload.id, ended.reason, ended.evidence)
-    reason, becomes = ended.reason, what_becomes(workload, ended.reason)
-    if reason in _PLATFORMS_FAULTS and not (may_have_another(workload, job) or may_be_resumed(job)):
+    left = _left_to(batch, workload, ended, job)
+    left = _unless_out_of_time(batch, workload, left)
+    left = _unless_called_off(batch, workload, left, job)
+    left = _with_its_job(workload, left, job)
+    batch.change_workload(workload, state=left.state, state_reason=left.reason, **left.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What a workload is left to once its attempt has ended: the state, why, and what else of it is another."""
+
+    state: WorkloadState
+    reason: Reason
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _left_to(batch: Batch, workload: Workload, ended: Ended, job: ObservedJob | None) -> _Left:
+    """By why it ended, and where it failed, by whether a rule grants another try."""
+    becomes = what_becomes(workload, ended.reason)
+    if ended.reason in _PLATFORMS_FAULTS and not (may_have_another(workload, job) or may_be_resumed(job)):
         becomes = WorkloadState.FAILED
-    fields: dict[str, Any] = {}
-    if becomes is WorkloadState.FAILED:
-        retried = _tried_again(batch, workload, ended, job)
-        if retried is not None:
-            becomes, fields = WorkloadState.QUEUED, retried
+    retried = _tried_again(batch, workload, ended, job) if becomes is WorkloadState.FAILED else None
+    if retried is not None:
+        return _Left(WorkloadState.QUEUED, ended.reason, retried)
+    return _Left(becomes, ended.reason)
+
+
+def _unless_out_of_time(batch: Batch, workload: Workload, left: _Left) -> _Left:
+    """Once all its attempts have run for as long as they may together, it is not queued again."""
     # The limit at which it was stopped may be what was left of the runtime of all its attempts.
-    is_cut = becomes is WorkloadState.FAILED and reason is Reason.TIME_LIMIT
-    if (becomes is WorkloadState.QUEUED or is_cut) and _has_run_its_time(batch, workload):
-        becomes, reason, fields = WorkloadState.FAILED, Reason.RUNTIME_LIMIT, {}
-        batch.say(workload.id, reason, {"limit": lasting(runtime_max(batch, workload) or 0)})
+    is_cut = left.state is WorkloadState.FAILED and left.reason is Reason.TIME_LIMIT
+    if not (left.state is WorkloadState.QUEUED or is_cut) or not _has_run_its_time(batch, workload):
+        return left
+    batch.say(workload.id, Reason.RUNTIME_LIMIT, {"limit": lasting(runtime_max(batch, workload) or 0)})
+    return _Left(WorkloadState.FAILED, Reason.RUNTIME_LIMIT)
+
+
+def _unless_called_off(batch: Batch, workload: Workload, left: _Left, job: ObservedJob | None) -> _Left:
+    """Whoever deleted its Job called it off: there is none to queue again."""
     is_gone = job is None or (job.is_deleted and not job.has_ended)
-    if becomes is WorkloadState.QUEUED and is_gone and workload.job_uid and reason is not Reason.BACKOFF:
-        # Whoever deleted its Job called it off: there is none to queue again.
-        becomes, reason, fields = WorkloadState.CANCELLED, Reason.JOB_DELETED, {}
-        batch.say(workload.id, reason, {})
-    if becomes is WorkloadState.QUEUED and job is not None and job.has_ended:
-        fields |= another_job(workload)
-    if becomes is WorkloadState.STOPPED and job is None:
-        fields = {"job_uid": None}  # it gets another when it is resumed
-    if becomes is WorkloadState.STOPPED and workload.state_reason is Reason.SUBMITTED:
-        becomes, reason = WorkloadState.QUEUED, Reason.SUBMITTED  # its owner resumed it before its pods had ended
-    batch.change_workload(workload, state=becomes, state_reason=reason, **fields)
+    if left.state is not WorkloadState.QUEUED or not is_gone or not workload.job_uid or left.reason is Reason.BACKOFF:
+        return left
+    batch.say(workload.id, Reason.JOB_DELETED, {})
+    return _Left(WorkloadState.CANCELLED, Reason.JOB_DELETED)
+
+
+def _with_its_job(workload: Workload, left: _Left, job: ObservedJob | None) -> _Left:
+    """Whether it needs another Job than it had; and a sandbox that its owner resumed before its pods had ended waits."""
+    if left.state is WorkloadState.QUEUED and job is not None and job.has_ended:
+        return replace(left, fields={**left.fields, **another_job(workload)})
+    if left.state is not WorkloadState.STOPPED:
+        return left
+    if job is None:
+        left = replace(left, fields={"job_uid": None})  # it gets another when it is resumed
+    if workload.state_reason is Reason.SUBMITTED:
+        left = replace(left, state=WorkloadState.QUEUED, reason=Reason.SUBMITTED)
+    return left
 
 
 def _tried_again(batch: Batch, workload: Workload, ended: Ended, job: ObservedJob | None) -> dict[str, Any] | None:
