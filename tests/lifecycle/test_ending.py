@@ -11,7 +11,7 @@ from scheduler.domain.observations import ClusterChanges, PodPhase
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, PerMille
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
-from scheduler.ledger.journal import Account, AccountKind
+from scheduler.ledger.journal import Account, AccountKind, TransactionKind, available_on
 from scheduler.lifecycle.running.act import note_outcome
 from scheduler.lifecycle.running.ending import PATIENCE_MS, postpone
 from scheduler.lifecycle.running.limits import enforce_limits
@@ -61,6 +61,19 @@ def test_a_job_reported_complete_before_its_pod_waits_for_what_the_pod_cost(comp
     company.see(changes(pod))
     assert company.workload(workload.id).state is WorkloadState.COMPLETED
     assert charged(company, grant) == 9_000 * GPUS
+
+
+def test_the_end_by_a_nodes_clock_that_is_ahead_of_ours_dates_nothing_after_now(company: Company) -> None:
+    workload, grant, attempt = launched(company)
+    ended = later(company.now, 9)
+    over = job_seen(workload, is_suspended=False, is_complete=True, attempt_id=attempt.id)
+    company.see(
+        changes(pod_seen(workload, started_at=company.now, finished_at=ended, phase=PodPhase.SUCCEEDED), over)
+    )
+    assert charged(company, grant) == 9_000 * GPUS
+    with company.store.reading() as books:
+        released = books.journal.entries(accounts=[available_on(grant)], transactions=[TransactionKind.RELEASE])
+        assert [(each.amount, each.at) for each in released] == [(4 * MS_PER_HOUR - 9_000 * GPUS, company.now)]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.awarding.expire import expire_due, next_expiry
 from scheduler.lifecycle.running.keep import keep_funded, renew_slices
 from scheduler.lifecycle.running.limits import enforce_limits
+from scheduler.lifecycle.running.record import stop_attempt
 from tests.lifecycle.build import NOON, ROLLING, SPOT, Company, changes, job_seen, later, pod_seen
 
 SLICE = {ROLLING: 2 * 15 * MS_PER_MINUTE * 3 // 2, SPOT: 2 * 15 * MS_PER_MINUTE}
@@ -86,6 +87,22 @@ def test_hours_pay_for_what_ended_while_the_service_was_down(company: Company) -
     end(company, workload, began, later(began, 4 * 3600))
     assert owed(company) == 0
     assert company.available(grant) == (20 - 12) * MS_PER_HOUR
+
+
+def test_what_is_being_stopped_is_renewed_no_more_however_late_it_ends(company: Company) -> None:
+    """It was to end within its slice: what it ran beyond that is owed, and the hours that are left stay its owner's."""
+    grant = company.grant("ada", 20)
+    workload = company.submit(priority_class=ROLLING, time_limit_ms=8 * MS_PER_HOUR)
+    start(company, workload, grant)
+    began = company.now
+    company.now = later(began, 10 * 60)
+    (attempt,) = company.world.attempts.values()
+    with company.changing() as batch:
+        stop_attempt(batch, attempt, Reason.CANCELLED, {})
+    company.now = later(began, 20 * 60)
+    end(company, workload, began, company.now)
+    assert owed(company) == 5 * MS_PER_MINUTE * 2 * 3 // 2
+    assert company.available(grant) == 20 * MS_PER_HOUR - SLICE[ROLLING]
 
 
 def test_what_ran_beyond_its_time_limit_meanwhile_is_paid_by_hours_too(company: Company) -> None:

@@ -153,6 +153,17 @@ def test_a_shrink_is_a_row_first_and_then_a_call_and_its_hold_comes_back_when_it
         assert books.journal.differences() == []
 
 
+def test_of_a_hold_that_cannot_be_shared_out_evenly_those_that_stay_keep_the_larger_part(elastic: Elastic) -> None:
+    company = elastic.company
+    elastic.run()
+    elastic.shrink(3)
+    company.now = Instant(elastic.start + 1_800_001)
+    elastic.see(3, 0, 1, 2, gone={3: 1800})
+    unused = 8 * GPU_HOURS - 4 * GPU_HOURS // 2 - 3 * 2  # of three pods a millisecond more than of the one that left
+    assert unused % 4 == 2
+    assert company.available(elastic.grant) == 100 * MS_PER_HOUR - 8 * GPU_HOURS + unused // 4
+
+
 def test_what_is_given_back_is_not_gone_while_the_job_has_its_old_size_or_a_node_too_many_pods(
     elastic: Elastic,
 ) -> None:

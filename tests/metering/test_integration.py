@@ -70,6 +70,13 @@ def test_whose_pod_a_process_was_in_is_remembered_where_a_later_reading_does_not
     assert (seen.pod_uid, seen.container_id) == (PodUid("pod-a"), "c-a")
 
 
+def test_a_pause_is_a_gap_where_it_is_longer_than_is_bridged_and_not_before() -> None:
+    _, (bridged,) = fold([sample(0), sample(RULES.gap_ms), sample(15_000)])
+    assert (bridged.covered_ms, Flag.GAP in bridged.flags) == (15_000, False)
+    _, (gap,) = fold([sample(0), sample(RULES.gap_ms + 1), sample(15_000)])
+    assert (gap.covered_ms, gap.flags) == (0, (Flag.GAP,))
+
+
 def test_what_was_never_read_is_absent_and_not_zero() -> None:
     _, windows = fold([sample(0), sample(5_000), sample(10_000), sample(15_000)])
     window = windows[0]
