@@ -49,7 +49,7 @@ def wait(life: Life) -> None:
 
 def submit_job(life: Life) -> None:
     chance, who = life.chance, _somebody(life)
-    pods = chance.choice((1, 1, 1, 2, 3))
+    pods = chance.choice((1, 1, 2, 3))
     time_limit_ms = chance.choice(TIME_LIMITS_MS)
     spec = WorkloadSpec(
         name="job",
@@ -59,7 +59,7 @@ def submit_job(life: Life) -> None:
         priority_class=PriorityClassName(chance.choice(("urgent", "standard", "standard", "off-peak", "off-peak"))),
         time_limit_ms=time_limit_ms,
         pods=pods,
-        min_pods=chance.choice((None, 1)) if pods > 1 else None,
+        min_pods=chance.choice((None, 1, 1)) if pods > 1 else None,
         pod=PodRequest(gpus=chance.choice((1, 1, 2, 3, 4)), cpu_milli=1000, memory_mib=1000),
         image="train",
         grace_seconds=chance.choice((0, 5, 30, 30)),
@@ -109,6 +109,7 @@ def checkpoint(life: Life) -> None:
 
 
 def book(life: Life) -> None:
+    """And submit something that may run in it."""
     chance, who = life.chance, _somebody(life)
     wish = BookingWish(
         chance.choice((H100, A100)),
@@ -119,6 +120,16 @@ def book(life: Life) -> None:
         priority_class=PriorityClassName(chance.choice(("standard", "urgent"))),
     )
     life.service.commands.book(who, wish, now=life.now)
+    inside = WorkloadSpec(
+        name="inside",
+        kind=WorkloadKind.JOB,
+        project=wish.project,
+        gpu_classes=(wish.gpu_class,),
+        priority_class=PriorityClassName("standard"),
+        time_limit_ms=chance.choice(TIME_LIMITS_MS),
+        image="train",
+    )
+    life.service.commands.submit(who, inside, now=life.now)
 
 
 def draw_tokens(life: Life) -> None:
@@ -241,7 +252,11 @@ def close_month(life: Life) -> None:
 
 
 def lose_node(life: Life) -> None:
-    life.site.lose(life.chance.choice(MACHINES).name)
+    """One on which something runs, where there is one."""
+    taken = sorted(
+        {pod.node for _, pod in life.site.cluster.pods.values() if pod.is_running and pod.node is not None}
+    )
+    life.site.lose(life.chance.choice(taken or [machine.name for machine in MACHINES]))
 
 
 def cordon_node(life: Life) -> None:
@@ -275,49 +290,44 @@ def pause(life: Life) -> None:
 
 def die_soon(life: Life) -> None:
     """At one of the next commits."""
-    life.site.trouble.commits_left, life.site.trouble.is_fatal = life.chance.randint(0, 30), True
+    life.site.trouble.begin(life.chance.randint(0, 30))
 
 
 def lose_database(life: Life) -> None:
-    life.site.trouble.commits_left, life.site.trouble.is_fatal = life.chance.randint(0, 30), False
-
-
-def mend_database(life: Life) -> None:
-    if not life.site.trouble.is_fatal:
-        life.site.trouble.commits_left = None
+    """For one commit, or for all that are tried in a while."""
+    life.site.trouble.begin(life.chance.randint(0, 30), life.chance.choice((1, 1, 3, 10, 60)))
 
 
 ACTS: Mapping[Callable[[Life], None], int] = {
     wait: 1,
-    submit_job: 7,
-    submit_sandbox: 2,
-    cancel: 2,
+    submit_job: 16,
+    submit_sandbox: 3,
+    cancel: 1,
     stop: 1,
     resume: 2,
     extend: 2,
     checkpoint: 1,
-    book: 2,
+    book: 4,
     draw_tokens: 1,
-    transfer: 1,
-    grant: 1,
+    transfer: 2,
+    grant: 3,
     compensate: 1,
     claw_back: 1,
     freeze: 1,
     change_policy: 1,
-    close_month: 2,
+    close_month: 4,
     cordon_node: 1,
 }
 """What happens where nothing fails, and how often each, beside the others."""
 TROUBLES: Mapping[Callable[[Life], None], int] = {
-    lose_node: 2,
+    lose_node: 4,
     mend_nodes: 2,
-    lose_cluster: 1,
+    lose_cluster: 2,
     restart: 1,
     be_down: 1,
     pause: 1,
-    die_soon: 2,
-    lose_database: 1,
-    mend_database: 1,
+    die_soon: 3,
+    lose_database: 2,
 }
 
 
@@ -344,7 +354,7 @@ def _somebody(life: Life) -> Caller:
 
 def _project(life: Life, who: Caller) -> ProjectName | None:
     assert who.team is not None
-    return ProjectName(PROJECTS[who.team]) if life.chance.random() < 0.6 else None
+    return ProjectName(PROJECTS[who.team]) if life.chance.random() < 0.9 else None
 
 
 def _some_work(life: Life) -> WorkloadId:

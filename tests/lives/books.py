@@ -80,10 +80,10 @@ def used_gpu_ms(life: Life, books: Books, attempt: Attempt) -> tuple[int, int]:
 
 
 def _end(life: Life, job: SimulatedJob, pod: SimulatedPod) -> Instant:
-    """By whole-second stamps: not beyond the grace asked for, nor, of what nobody saw end, beyond its last sign of life."""
+    """By whole-second stamps, and not beyond the grace asked for; of what nobody saw end, at its last sign of life."""
     ends = [] if pod.deleted_at is None else [Instant(stamp(pod.deleted_at) + job.grace_seconds * 1_000)]
     if pod.finished_at is not None:
         ends.append(stamp(pod.finished_at))
     elif pod.is_gone and pod.evidence_at is not None:
-        ends.append(stamp(pod.evidence_at))
+        ends.append(pod.evidence_at)
     return min(ends, default=life.now)

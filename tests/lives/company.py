@@ -63,7 +63,7 @@ pools:
 cohorts: {all: {}}
 consolidation: {priority_classes: [standard, off-peak], lost_max_gpu_minutes: 600, moves_max: 4}
 projects:
-  aurora: {team: research, allowance_gpu_hours: 20}
+  aurora: {team: research, allowance_gpu_hours: 6}
   borea: {team: evals}
 limits: {start_timeout_minutes: 5}
 sandbox: {images: ["*"], default_image: notebook}
@@ -109,7 +109,7 @@ class Terms:
     zone: str = "UTC"
     weight: int = 1000
     off_peak_factor: int = 500
-    hours: int = 40
+    hours: int = 10
     overdraft: int = 0
     unit: str = ""
     price: str = "2.80"
@@ -136,10 +136,10 @@ PERIODS = ("day", "day", "week", "month")
 ZONES = ("UTC", "Europe/Berlin")
 WEIGHTS = (1000, 997, 1333)
 FACTORS = (500, 333)
-HOURS = (40, 10, 400)
+HOURS = (10, 2, 40)
 UNITS = (
     "",
-    "gpu/H100: {amount: 9, rollover_cap: 2}",
+    "gpu/H100: {amount: 30, rollover_cap: 2}",
     "EUR: {amount: 60, rollover_cap: 10}",
     "gpu/H100: {amount: 3, rollover_cap: 2}\n      EUR: {amount: 17, rollover_cap: 50}",
 )

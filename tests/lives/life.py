@@ -45,6 +45,7 @@ class Life:
         self._late: list[ActionOutcome] = []
         self.begin()
         self.apply_terms(self.terms)
+        self.service.periodic._grant_now(self.now)
         self.cycle()
 
     @property
@@ -53,8 +54,8 @@ class Life:
 
     def begin(self) -> None:
         """A process that has just started, on what the one before has left."""
-        trouble, site = self.site.trouble, self.site
-        trouble.commits_left, trouble.is_fatal = None, False
+        site = self.site
+        site.trouble.begin(None)
         self.service: Service = build(
             Settings(cluster=ClusterKind.KUBERNETES, database="sqlite://"),
             store=site.store,

@@ -52,7 +52,7 @@ def _is_known(life: Life, difference: Difference) -> bool:
     agents of lost nodes read nothing."""
     if difference.kind is DifferenceKind.OVERHEAD:
         return True
-    return difference.subject.startswith("node:") or difference.subject.endswith(":devices")
+    return difference.subject.startswith(("node:", "gpu:")) or difference.subject.endswith(":devices")
 
 
 def wrong_on_devices(life: Life) -> list[object]:

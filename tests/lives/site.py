@@ -55,19 +55,27 @@ class ReachedCluster(SimulatedCluster):
 
 @dataclass
 class Trouble:
-    """What comes after so many commits: the process dies at one, or the database takes no more of them."""
+    """What comes after so many commits: the process dies at one, or the database takes none of the next so many."""
 
     commits_left: int | None = None
-    is_fatal: bool = False
+    failures_left: int = 0
+    """0 where it is the process that dies."""
+
+    def begin(self, commits_left: int | None, failures_left: int = 0) -> None:
+        self.commits_left, self.failures_left = commits_left, failures_left
 
     def reach(self, name: str) -> None:
-        if self.commits_left is None or (name == "after a commit" and not self.is_fatal):
+        is_fatal = self.failures_left == 0
+        if self.commits_left is None or (name == "after a commit" and not is_fatal):
             return
         if self.commits_left > 0:
             self.commits_left -= 1
-        elif self.is_fatal:
+        elif is_fatal:
             raise Killed(name)
         else:
+            self.failures_left -= 1
+            if self.failures_left == 0:
+                self.commits_left = None
             raise Unavailable("the database does not answer", code=RefusalCode.DATABASE_UNAVAILABLE)
 
 
@@ -130,7 +138,7 @@ class Site:
             run_ms=None if is_endless else int(spec.time_limit_ms * chance.uniform(0.01, 1.3)),
             exit_code=chance.choice((0, 0, 0, 0, 1, 137)),
             checkpoint_every_ms=chance.choice((0, 0, 600_000, 900_000)),
-            start_ms=chance.choice((1_000, 2_500, 60_000, 200_000, 400_000)),
+            start_ms=chance.choice((1_000, 2_500, 2_500, 60_000, 60_000, 200_000, 400_000)),
             termination_ms=chance.choice((0, 1_500, 20_000, 100_000, 600_000)),
             pattern=chance.choice((Pattern.BUSY, Pattern.IDLE, Pattern.INTERACTIVE)),
         )

@@ -31,8 +31,8 @@ BEGINNINGS = tuple(
     for said in (
         "2026-11-02T09:00:00+00:00",
         "2026-10-31T21:00:00+00:00",
-        "2026-10-31T16:07:03.123+00:00",
-        "2026-10-31T20:07:03.999+00:00",
+        "2026-10-31T22:30:00.123+00:00",
+        "2026-10-31T21:57:03.999+00:00",
         "2026-03-28T20:00:00+00:00",
     )
 )
@@ -57,7 +57,7 @@ def acts_of(often: Mapping[Callable[[Life], None], int]) -> st.SearchStrategy[li
         Act,
         does=st.sampled_from([act for act, times in often.items() for _ in range(times)]),
         seed=st.integers(0, 9_999),
-        then_ms=st.sampled_from((0, 1_000, MS_PER_MINUTE, 10 * MS_PER_MINUTE, 30 * MS_PER_MINUTE)),
+        then_ms=st.sampled_from((0, MS_PER_MINUTE, 5 * MS_PER_MINUTE, 20 * MS_PER_MINUTE)),
     )
     return st.lists(act, min_size=20, max_size=30)
 
