@@ -4,6 +4,7 @@ Small numbers on purpose: collisions of priority, age, quota and room are where 
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from hypothesis import settings
@@ -64,6 +65,7 @@ ASKS = tuple(TopologyAsk(mode, LevelName(name)) for mode in TopologyMode for nam
 small = st.integers(0, 6)
 
 
+@lru_cache(typed=True)  # in some worlds, made anew each time, these were a fifth of what drawing them took
 def mostly(common: object, *rare: object) -> st.SearchStrategy[Any]:
     """The common value three times out of four, so that most of a world is ordinary."""
     return st.sampled_from([common] * 3 * len(rare) + list(rare))
@@ -165,7 +167,8 @@ def nodes_of(draw: st.DrawFn, name: str) -> Node:
         gpus,
         gpu_class=draw(mostly(H100, H100, A100)),
         cpu=draw(mostly(9, 2, 4)) * 1000,
-        labels={"rack": draw(st.sampled_from(["a", "b"])), **draw(mostly({}, {"block": "x"}, {"block": "y"}))},
+        labels={"rack": draw(st.sampled_from(["a", "b"]))}
+        | dict(draw(mostly((), (("block", "x"),), (("block", "y"),)))),
         accepts_work=draw(mostly(True, True, True, False)),
     )
 
