@@ -227,6 +227,34 @@ def test_whom_no_node_would_take_by_its_labels_hears_that_none_is_offered_and_wh
     assert state.verdicts[large.id].evidence["largest"] == 8
 
 
+def test_a_node_that_comes_before_the_others_by_name_leaves_known_what_ends_on_those() -> None:
+    """A gang waits for an end in an hour: what lasts longer than that leaves it the rest of the node."""
+    runs, gang = attempt("r", "n1", gpus=2, running_for=0), workload("gang", gpus=8, age=99)
+    state = cold(snapshot(nodes(node("n1")), [gang], attempts=[runs]))
+    for name, hours, expected in (("long", 9, {}), ("short", 0.9, {"short": {"n1": 1}})):
+        queued = {WorkloadId(name): workload(name, gpus=6, hours=hours)}
+        small = nodes(node(f"a-{name}", 1))
+        assert placements(step(state, Changes(nodes=small, queued=queued), NOW)[1]) == expected
+
+
+def test_a_node_that_has_less_than_is_taken_there_has_none_left_even_for_the_smallest_pod() -> None:
+    runs = attempt("r", "n1", gpus=4)  # and 1000 milli-CPU and 1024 MiB
+    smallest = workload("w", cpu=1, memory=1)
+    for has in (node("n1", 3), node("n1", 8, cpu=999), node("n1", 8, memory=1023)):
+        assert placements(decide(snapshot(nodes(has), [smallest], attempts=[runs]))) == {}
+
+
+def test_who_waits_for_an_instant_stands_nowhere_and_of_who_left_nothing_is_looked_at_again() -> None:
+    later = workload("later", not_before=Instant(NOW + 1000))
+    state = cold(snapshot(nodes(node("n1", accepts_work=False)), [later, workload("w")]))
+    explained = state.explain(later.id)
+    assert explained is not None
+    assert (explained.rank, explained.standing) == (0, 0)
+
+    step(state, Changes(queued={WorkloadId("w"): None}), NOW)
+    assert not any(state.index.lines.by_shape.values())
+
+
 def test_who_stood_behind_a_preemptor_hears_at_once_that_what_starts_now_leaves_it_no_quota() -> None:
     """Nothing that it waits for came or went before the cycle: it is walked as who is first to wait for room, no more."""
     known = nodes(node("n1", labels={"disk": "ssd"}), node("n2"), node("n3"))

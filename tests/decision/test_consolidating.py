@@ -306,6 +306,15 @@ def test_once_the_first_is_served_the_next_is_first_in_the_same_cycle() -> None:
     assert (victims(slow), reasons(slow)["two"]) == ({"one": ["a"]}, Reason.STOP_RATE)
 
 
+def test_nobody_is_moved_for_two_at_once() -> None:
+    """The first gang leaves two of the GPUs that are free where one is moved away for it: the four of that one were enough
+    for the second, could it be moved once more."""
+    four = {**THREE, **nodes(node("n4", 8))}
+    halves = [saved(name, f"n{number}", 4, minutes_ago=number) for number, name in enumerate("abcd", start=1)]
+    gangs = [workload("one", gpus=6, age=9), workload("two", gpus=6, age=8)]
+    assert victims(decide(world(*halves, known=four, queued=gangs))) == {"one": ["a"], "two": ["b"]}
+
+
 def test_so_many_are_moved_at_once_and_no_more_until_they_run_again() -> None:
     """However many gangs wait, a cycle stays short, and the next plans nothing that this one did not."""
     crowd = MOVES_AT_ONCE + 2

@@ -315,6 +315,13 @@ def test_it_grows_on_its_last_node_and_then_on_new_ones_so_that_indexes_keep_the
     assert plan.growths[0].placement.pods_by_node == (("b", 2), ("c", 3), ("a", 2))
 
 
+def test_from_a_node_that_is_full_or_gone_it_grows_on_to_another() -> None:
+    for on, expected in (({"b": 1}, {"b": 2, "a": 2}), ({"0-gone": 1, "b": 1}, {"0-gone": 1, "b": 2, "a": 1})):
+        job = running("job", on, 1, 4, running_for=60)
+        world = snapshot(nodes(node("a"), node("b", 2)), attempts=[job], balances=[balance("ada", 100)])
+        assert grown(decide(world)) == {"job": expected}
+
+
 def test_it_grows_within_the_domain_that_it_must_stand_in() -> None:
     rack = LevelName("rack")
     by = policy(pool("red", gpus=64), topology=(TopologyLevel(rack, "rack"),))

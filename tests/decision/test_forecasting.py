@@ -339,3 +339,15 @@ def test_who_would_be_gone_is_in_nobodys_way() -> None:
     found = cold(world).forecast(workload("w", gpus=8), HALF, waits.id)
     assert found is not None
     assert minutes(found.starts) == (SOON, 50 * LONGER)
+
+
+def test_what_follows_somebody_who_may_end_before_the_night_is_over_may_start_that_night() -> None:
+    """Who is followed ends in the night if it uses little of its time limit, and else on a day of the next week."""
+    spare = replace(SPARE, off_peak=OffPeak(20, 6, includes_weekends=False))
+    leader = replace(attempt("first", "n1", gpus=8, running_for=0), time_limit_ms=150 * MS_PER_HOUR)
+    one = workload("w", gpus=8, priority_class=spare)
+    one = replace(one, spec=replace(one.spec, after=(leader.workload_id,)))
+    world = snapshot(nodes(node("n1")), attempts=[leader], by=policy(classes=(URGENT, STANDARD, spare)))
+    starts = asked(replace(world, balances={each.allowance.id: each for each in [balance("ada")]}), one).starts
+    assert starts is not None
+    assert TONIGHT < starts[0] == NOW + 9.3 * MS_PER_HOUR, "an hour in sixteen of its time limit"

@@ -297,6 +297,15 @@ def test_every_factor_is_explained() -> None:
     assert explained.ages_at >= queued[0].submitted_at + 7 * 24 * MS_PER_HOUR
 
 
+def test_of_equals_that_ask_for_different_things_each_has_a_rank_of_its_own() -> None:
+    queued = [
+        workload(name, gpus=gpus, age=9 - gpus) for gpus, name in enumerate(("first", "second", "third"), start=1)
+    ]
+    state = cold(snapshot(nodes(node("n1", accepts_work=False)), queued))
+    explained = [state.explain(each.id) for each in queued]
+    assert [each.rank for each in explained if each is not None] == [1, 2, 3]
+
+
 def test_hours_that_begin_later_let_it_start_when_they_begin() -> None:
     begins = Instant(NOW + MS_PER_HOUR)
     state = cold(snapshot(nodes(node("n1")), [workload("w")], balances=[balance("ada", starts_at=begins)]))

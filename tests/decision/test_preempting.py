@@ -35,6 +35,7 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_bookings import booking
+from tests.decision.test_elastic import running, shrunk
 
 FULL = [attempt("older", "n1", gpus=4, running_for=3000), attempt("younger", "n1", gpus=4, running_for=60)]
 
@@ -341,3 +342,13 @@ def test_where_borrowing_takes_nobody_else_those_that_taking_back_has_tried_are_
 
     assert (victims(plan), reasons(plan)) == ({}, {"w": Reason.QUOTA})
     assert searches == [H100]
+
+
+def test_of_two_classes_whoever_needs_victims_takes_the_one_on_which_nobody_needs_to_be_stopped() -> None:
+    """On the first, which it likes better, somebody would fall beside what others give back."""
+    gives_two = running("two", {"n1": 3}, 1, 3, priority_class=SPARE)
+    gives_four = running("four", {"n2": 5}, 1, 5, priority_class=SPARE, gpu_class=A100)
+    falls = attempt("falls", "n1", gpus=2, priority_class=SPARE)
+    wish = [workload("u", gpus=4, priority_class=URGENT, classes=(H100, A100))]
+    known = nodes(node("n1", 5), node("n2", 5, gpu_class=A100))
+    assert shrunk(decide(snapshot(known, wish, attempts=[gives_two, gives_four, falls]))) == {"four": 1}
