@@ -1,5 +1,6 @@
 """`allot burn` and `allot fairness`: what goes a day and until when it lasts, and how evenly use is spread."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -72,7 +73,17 @@ def fairness(
         if as_json:
             print_json(page)
             return
-        print_table(_SPREAD, [_spread_row(item) for item in page["items"]])
+        rows, unused = months_of_use(page["items"])
+        print_table(_SPREAD, rows, empty="Nobody used a GPU in these months.")
+        if rows and unused:
+            print_text(f"Nobody used a GPU in {', '.join(unused)}.", "dim")
+
+
+def months_of_use(items: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The rows of the months in which anybody used a GPU, and the other months: before the first there are many."""
+    used = {item["period"] for item in items if item["used"]["gini_permille"] is not None}
+    rows = [_spread_row(item) for item in items if item["period"] in used]
+    return rows, sorted({item["period"] for item in items} - used)
 
 
 _SPREAD = (
@@ -85,7 +96,7 @@ _SPREAD = (
 )
 
 
-def _spread_row(item: dict[str, Any]) -> tuple[str, ...]:
+def _spread_row(item: Mapping[str, Any]) -> tuple[str, ...]:
     used = item["used"]
     group = item["group"] if item["by"] == "company" else f"{item['by']} {item['group']}"
     shares = (used["gini_permille"], used["jain_permille"])

@@ -17,6 +17,10 @@ AS_TYPED: Final = "allot.as_typed"
 """Under this key a context keeps the words of the command line: of a word the parser names the first letter alone."""
 
 _NEAR_MAX = 3
+_LISTED_MAX = 12
+"""Commands that are named one by one; `allot` itself has more, and its help has them in groups."""
+
+_NO_COMMAND = re.compile(r"No such command '([^']*)'")
 
 _PLAIN = {
     int: (re.compile("-?[0-9]+"), "a whole number"),
@@ -54,6 +58,9 @@ def _refusal(error: UsageError) -> Refusal:
         near = " or ".join(_near(error))
         meant = f" (meant: {near}?)" if near else ""
         return InvalidInput(f"no such option: {error.option_name}{meant}", remedy=remedy)
+    command = _NO_COMMAND.match(error.message)
+    if command is not None and error.ctx is not None:
+        return _no_such_command(command[1], error.ctx, remedy)
     if not isinstance(error, BadParameter) or isinstance(error, MissingParameter):
         return InvalidInput(_sentence(error.format_message()), remedy=remedy)
     where = _place(error)
@@ -66,6 +73,15 @@ def _refusal(error: UsageError) -> Refusal:
     # `nan` is read as a number that no bound lets pass: which bound it failed at says nothing.
     expected = "a number" if str(details.get("input")).lower() == "nan" else read.expected
     return InvalidInput(read.message, code=code, where=where, expected=expected, remedy=remedy)
+
+
+def _no_such_command(word: str, context: Any, remedy: str) -> InvalidInput:
+    """With those that may have been meant, or all that a small group has."""
+    names = context.command.list_commands(context)
+    near = [*get_close_matches(word, names, cutoff=0.7), *(name for name in names if _is_begun(word, name))]
+    meant = f" (meant: {' or '.join(list(dict.fromkeys(near))[:_NEAR_MAX])}?)" if near else ""
+    expected = "" if near or len(names) > _LISTED_MAX else "one of " + ", ".join(names)
+    return InvalidInput(f"no such command {word!r}{meant}", expected=expected, remedy=remedy)
 
 
 def with_plain_numbers(command: Any) -> Any:
@@ -87,7 +103,8 @@ def _read_plainly(parameter: Any, plain: re.Pattern[str], expected: str) -> Call
         if isinstance(value, str) and not plain.fullmatch(value):
             place = shown_name(parameter)
             remedy = f"see `{context.command_path} --help`"
-            raise InvalidInput(f"{place} is {shown(value)}", where=place, expected=expected, remedy=remedy)
+            code = CODE_OF_FIELD.get(parameter.name, RefusalCode.INVALID_VALUE)
+            raise InvalidInput(f"{place} is {shown(value)}", code=code, where=place, expected=expected, remedy=remedy)
         return read(context, value)
 
     return process_value

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.adapters.policy_files import read_prices
+from scheduler.entrypoints.cli.insight import months_of_use
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.cli.conftest import Allot
 from tests.entrypoints.company import NOON, POLICY, SYSTEM
@@ -164,6 +165,18 @@ def test_an_hour_a_day_and_a_part_of_a_schedule_are_those_that_were_typed(allot:
     assert (ran.code, "ends no later than it begins; expected an end after its begin" in flat(ran.err)) == (1, True)
     offered = allot("statement", "offer", "5h", "--parts", "2027-01-01=5h", "--json", who="fin").json
     assert (offered["schedule"], offered["parts"][0]["at"]) == ("in 1 stated part", "2027-01-01T00:00:00Z")
+
+
+def spread(month: str, team: str, gini: int | None) -> dict[str, object]:
+    used = {"people": 2, "gini_permille": gini, "jain_permille": gini, "top_decile_permille": gini}
+    return {"period": month, "by": "team", "group": team, "used": used}
+
+
+def test_months_in_which_nobody_used_a_gpu_are_one_line_and_no_table(allot: Allot) -> None:
+    items = [spread("2026-11", "a", 250), spread("2026-11", "b", None), spread("2026-10", "a", None)]
+    rows, unused = months_of_use(items)
+    assert ([row[:2] for row in rows], unused) == ([("2026-11", "team a"), ("2026-11", "team b")], ["2026-10"])
+    assert allot("fairness", who="fin").out == "Nobody used a GPU in these months.\n"
 
 
 def test_parts_that_miss_the_amount_are_told_in_hours(allot: Allot) -> None:

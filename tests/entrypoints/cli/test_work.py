@@ -197,6 +197,17 @@ MISUSED = {
     "an option alike in its dashes alone": (("submit", "--reason", "x"), "option: --reason\n", "[invalid-value]"),
     "an option before the command": (("--fast", "list"), "no such option: --fast", "[invalid-value]"),
     "a command that there is not": (("fly",), "no such command 'fly'", "[invalid-value]"),
+    "a command that is nearly one": (
+        ("statment",),
+        "no such command 'statment' (meant: statement?)",
+        "[invalid-value]",
+    ),
+    "the beginning of a command": (("fair",), "no such command 'fair' (meant: fairness?)", "[invalid-value]"),
+    "a command that a small group has not": (
+        ("export", "foo"),
+        "no such command 'foo'; expected one of focus, history, gl",
+        "[invalid-value]",
+    ),
     "a file that there is not": (("policy", "check", "/nowhere"), "FILE", "[invalid-value]"),
 }
 
