@@ -320,7 +320,7 @@ ACTS: Mapping[Callable[[Life], None], int] = {
 }
 """What happens where nothing fails, and how often each, beside the others."""
 TROUBLES: Mapping[Callable[[Life], None], int] = {
-    lose_node: 4,
+    lose_node: 6,
     mend_nodes: 2,
     lose_cluster: 2,
     restart: 1,

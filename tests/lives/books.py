@@ -1,13 +1,16 @@
 """What must hold of the books at any time, and what at the end: what is charged is what the pods used, to the stamp."""
 
+from scheduler.domain.reasons import Reason
 from scheduler.domain.records import EndEvidence
-from scheduler.domain.units import STANDARD_GPU, Instant, standard_total
+from scheduler.domain.units import BEGINNING, STANDARD_GPU, Instant, standard_total
 from scheduler.domain.workloads import Attempt, WorkloadState
 from scheduler.ledger.journal import AccountKind, TransactionKind
 from scheduler.ports import Books
 from scheduler.simulation.jobs import SimulatedJob, SimulatedPod, stamp
 from tests.adapters.sql.invariants import violations
 from tests.lives.life import Life
+
+REFUNDED_FOR = {Reason.PREEMPTED, Reason.NODE_LOST}
 
 
 def wrong_now(life: Life) -> list[object]:
@@ -44,13 +47,16 @@ def wrong_at_the_end(life: Life) -> list[object]:
 
 def _wrong_with(life: Life, books: Books, attempt: Attempt) -> list[object]:
     charged = gpu_ms = 0
+    found: list[object] = []
     for entry in books.journal.entries(kinds=[AccountKind.CHARGED], attempt_id=attempt.id):
         if entry.kind is TransactionKind.CHARGE:
             charged += entry.amount if entry.unit == STANDARD_GPU else 0
             gpu_ms += entry.gpu_ms
+            counts_at = entry.at if entry.corrects_at is None else entry.corrects_at
+            if attempt.ended_at is not None and counts_at >= attempt.ended_at:
+                found.append((attempt.id, "ended at", attempt.ended_at, "and is charged at", counts_at))
     if attempt.is_booking:
         return []
-    found: list[object] = []
     least, most = used_gpu_ms(life, books, attempt)
     if not least <= gpu_ms <= most:
         found.append((attempt.id, "is charged", gpu_ms, "and used", least, most, attempt))
@@ -59,7 +65,22 @@ def _wrong_with(life: Life, books: Books, attempt: Attempt) -> list[object]:
     pays_otherwise = any(hold.draw is not None for hold in books.holds.of_attempt(attempt.id))
     if not pays_otherwise and charged != standard_total(gpu_ms, attempt.weight, attempt.class_factor):
         found.append((attempt.id, "pays", charged, "for", gpu_ms))
-    return found
+    return [*found, *_wrong_refund(life, books, attempt, gpu_ms)]
+
+
+def _wrong_refund(life: Life, books: Books, attempt: Attempt, charged_gpu_ms: int) -> list[object]:
+    """What it lost since its last checkpoint comes back, up to the cap of its class, where the platform ended it."""
+    refunds = books.journal.entries(attempt_id=attempt.id, transactions=[TransactionKind.REFUND])
+    refunded = sum(max(0, entry.gpu_ms) for entry in refunds)
+    cap_ms = life.service.world.require_policy().priority_classes[attempt.priority_class].refund_cap_ms
+    lost_ms = 0
+    if attempt.stop_reason in REFUNDED_FOR and None not in {attempt.checkpointed_at, attempt.ended_at}:
+        since = max(attempt.checkpointed_at or BEGINNING, attempt.started_at or BEGINNING)
+        lost_ms = min((attempt.ended_at or BEGINNING) - since, cap_ms)
+    most_pods = attempt.elastic.pods_max if attempt.elastic is not None else attempt.placement.pods
+    lost = max(0, lost_ms) * most_pods * attempt.pod.gpus
+    least = 0 if attempt.elastic is not None or not attempt.is_funded else min(lost, charged_gpu_ms)
+    return [] if least <= refunded <= min(lost, charged_gpu_ms) else [(attempt, "gets back", refunded, "of", lost)]
 
 
 def used_gpu_ms(life: Life, books: Books, attempt: Attempt) -> tuple[int, int]:

@@ -137,7 +137,7 @@ class Site:
         return Fate(
             run_ms=None if is_endless else int(spec.time_limit_ms * chance.uniform(0.01, 1.3)),
             exit_code=chance.choice((0, 0, 0, 0, 1, 137)),
-            checkpoint_every_ms=chance.choice((0, 0, 600_000, 900_000)),
+            checkpoint_every_ms=chance.choice((0, 60_000, 600_000, 2_700_000)),
             start_ms=chance.choice((1_000, 2_500, 2_500, 60_000, 60_000, 200_000, 400_000)),
             termination_ms=chance.choice((0, 1_500, 20_000, 100_000, 600_000)),
             pattern=chance.choice((Pattern.BUSY, Pattern.IDLE, Pattern.INTERACTIVE)),
