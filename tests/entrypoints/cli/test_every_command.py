@@ -66,6 +66,7 @@ def test_a_full_disk_is_told_in_one_line_and_an_exit_code() -> None:
 
 _INTERRUPTED = """
 import signal, sys
+signal.signal(signal.SIGINT, signal.{handler})
 class CtrlC:
     def find_spec(name, path=None, target=None):
         if name == "scheduler.entrypoints.cli.app":
@@ -79,14 +80,18 @@ main()
 
 
 @pytest.mark.parametrize(
-    ("before", "ends", "says"),
-    [("", -signal.SIGINT, ""), ("import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)", 0, "allot ")],
+    ("handler", "ends", "says"),
+    [("default_int_handler", -signal.SIGINT, ""), ("SIG_IGN", 0, "allot ")],
     ids=["ends it", "is kept from it by who started it"],
 )
-def test_ctrl_c_while_python_imports_prints_no_traceback(before: str, ends: int, says: str) -> None:
+def test_ctrl_c_while_python_imports_prints_no_traceback(handler: str, ends: int, says: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(
-        [sys.executable, "-c", before + _INTERRUPTED], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", _INTERRUPTED.format(handler=handler)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout[:6], done.stderr) == (ends, says, "")
 
