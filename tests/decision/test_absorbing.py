@@ -252,6 +252,7 @@ def test_who_waits_for_an_instant_stands_nowhere_and_of_who_left_nothing_is_look
     assert (explained.rank, explained.standing) == (0, 0)
 
     step(state, Changes(queued={WorkloadId("w"): None}), NOW)
+    assert state.verdicts.keys() == {later.id}
     assert not any(state.index.lines.by_shape.values())
 
 
