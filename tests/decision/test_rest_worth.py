@@ -106,3 +106,12 @@ def test_mixed_work_fills_more_gpus_than_the_tightest_fit_does() -> None:
         return gpus
 
     assert filled(is_by_worth=True) > filled(is_by_worth=False)
+
+
+def test_two_pods_go_where_both_together_leave_the_best_rest() -> None:
+    """They take one node's last two GPUs, though one pod alone would leave the rest of the other worth more."""
+    capacity = cluster(2)
+    taken(capacity, "n-00", *[EVEN] * 6)
+    taken(capacity, "n-01", *[EVEN] * 5)
+    assert chosen(capacity, EVEN) == on("n-01")
+    assert chosen(capacity, EVEN, pods=2) == on("n-00", pods=2)

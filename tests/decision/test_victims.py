@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.decision.placing.running import Running
 from scheduler.decision.preempting.rules import ANY_PRIORITY, Preemptor, Rule
 from scheduler.domain.policy import BorrowWithinCohort, Pool, ReclaimWithinCohort, WithinPool
 from scheduler.domain.units import PoolName
-from tests.decision.builders import H100
+from tests.decision.builders import H100, NOW, attempt, policy
 
 POOL = Pool(PoolName("red"), (), {})
 
@@ -50,3 +51,11 @@ def test_without_the_rule_nobody_borrows_by_preemption() -> None:
 def test_newer_work_of_its_own_priority_falls_under_one_rule_alone(terms: WithinPool) -> None:
     is_taken = preemptor(within_pool=terms).takes_newer_equals
     assert is_taken is (terms is WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY)
+
+
+def test_whom_no_hours_pay_for_may_fall_whatever_the_rules_of_pools_are() -> None:
+    nobody_else = preemptor(within_pool=WithinPool.NEVER, reclaim_within_cohort=ReclaimWithinCohort.NEVER)
+    for is_funded in (True, False):
+        running = Running(policy())
+        running.add(attempt("r", "n1", is_funded=is_funded), NOW)
+        assert nobody_else.has_any(running, None, may_reclaim=True) is not is_funded
