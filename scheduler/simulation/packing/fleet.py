@@ -1,6 +1,7 @@
 """The experiment's nodes as arrays, the shapes of its tasks, and what is left on each node. Decides nothing."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +59,15 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.cpu)
 
+    def part(self, nodes: IntArray) -> "Fleet":
+        """Those of its nodes alone, with what is left of them."""
+        part = copy(self)
+        part.model, part.cpu, part.memory = self.model[nodes], self.cpu[nodes], self.memory[nodes]
+        part.gpus = self.gpus[nodes]
+        part.capacity_milli = int(part.gpus.sum())
+        part.allocated_milli, part.changes = 0, []
+        return part
+
     def sorts(self) -> tuple[tuple[NodeSort, ...], IntArray]:
         """The sorts of node there are, told apart by model, GPUs and CPU, and of each node which it is; of a fleet that
         nothing was placed on yet."""
@@ -79,8 +89,11 @@ class Fleet:
 
     def fits(self, shape: Shape, nodes: IntArray) -> BoolArray:
         """For each of `nodes`, whether the shape fits there now: CPU, memory, model, and GPUs with enough left."""
-        fits = (self.cpu[nodes] >= shape.cpu_milli) & (self.memory[nodes] >= shape.memory_mib)
-        fits &= self.accepts(shape)[self.model[nodes]]
+        return self.holds(shape, shape.cpu_milli, nodes) & (self.memory[nodes] >= shape.memory_mib)
+
+    def holds(self, shape: Shape, cpu_milli: int, nodes: IntArray) -> BoolArray:
+        """Whether it fits if it asks for so much CPU, and for no memory."""
+        fits = (self.cpu[nodes] >= cpu_milli) & self.accepts(shape)[self.model[nodes]]
         if shape.gpus:
             fits &= (self.gpus[nodes] >= shape.gpu_milli).sum(axis=1) >= shape.gpus
         return fits

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from scheduler.decision.placing.packing import NodeSort
 from scheduler.domain.errors import InvalidInput
 from scheduler.simulation.packing.baselines import BestFit, Fgd, RandomPlacement
-from scheduler.simulation.packing.best import KINDS_MAX, Best
+from scheduler.simulation.packing.best import Best
+from scheduler.simulation.packing.by_worth import Attitude, ByWorth
 from scheduler.simulation.packing.experiment import Strategy, StrategyOf, Workload, draw_arrivals, run
 from scheduler.simulation.packing.fleet import Fleet, Gpus
+from scheduler.simulation.packing.outlook import KINDS_MAX, Outlook
 from scheduler.simulation.traces.openb import OpenbNode, OpenbPod, read_nodes, read_pods
 from tests.simulation.packing.worlds import clusters, node, pod, workloads
 
@@ -171,14 +173,16 @@ def test_tasks_that_fit_on_no_node_change_nothing_about_where_the_others_go(
     ]
     alone, among = Fleet(nodes), Fleet(nodes)
     known, mixed = Workload.of(pods), Workload.of([*pods, *hopeless])
-    ours, theirs = Best(alone, known, Random(0)), Best(among, mixed, Random(0))
-    for kind in order.choices(range(len(known.shapes)), k=40):
-        assert theirs.choose(len(known.shapes)) is None
-        chosen = ours.choose(kind)
-        assert theirs.choose(kind) == chosen
+    ours, theirs = (
+        ByWorth(fleet, Outlook.of(fleet, tasks), Attitude()) for fleet, tasks in ((alone, known), (among, mixed))
+    )
+    for shape in order.choices(known.shapes, k=40):
+        assert theirs.choose(mixed.shapes[len(known.shapes)]) is None
+        chosen = ours.choose(shape)
+        assert theirs.choose(shape) == chosen
         if chosen:
-            alone.place(known.shapes[kind], *chosen)
-            among.place(known.shapes[kind], *chosen)
+            alone.place(shape, *chosen)
+            among.place(shape, *chosen)
 
 
 def test_what_only_rare_work_cannot_do_without_is_left_alone_by_the_rest() -> None:

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from scheduler.decision.placing.packing import PRESSURE_WEIGHT, Kind
+from scheduler.decision.placing.packing import PRESSURE_WEIGHT
 from scheduler.simulation.packing.experiment import Workload
 from scheduler.simulation.packing.fleet import Fleet
 from scheduler.simulation.packing.gangs import Gangs
+from scheduler.simulation.packing.outlook import Outlook
 from scheduler.simulation.traces.openb import OpenbNode, OpenbPod
 from tests.simulation.packing.worlds import node, pod
 
@@ -14,15 +15,10 @@ NODES = [node(f"n-{number:02}", 8, 96_000) for number in range(20)]
 PODS = [pod("all", 8, cpu_milli=88_000), *(pod(f"one-{number}") for number in range(8))]
 
 
-def gangs(
-    nodes: list[OpenbNode] = NODES, pods: list[OpenbPod] = PODS, weight: float = 1.0
-) -> tuple[Fleet, Workload, Gangs]:
+def gangs(nodes: list[OpenbNode] = NODES, pods: list[OpenbPod] = PODS) -> tuple[Fleet, Workload, Gangs]:
     fleet, workload = Fleet(nodes), Workload.of(pods)
-    kinds = [
-        Kind(shape.cpu_milli, shape.gpus, shape.gpu_milli, frozenset(fleet.models), count / len(pods))
-        for shape, count in zip(workload.shapes, workload.counts, strict=True)
-    ]
-    return fleet, workload, Gangs(fleet, workload, kinds, weight)
+    outlook = Outlook.of(fleet, workload)
+    return fleet, workload, Gangs(fleet, outlook.gang_kinds, outlook.mean)
 
 
 def test_the_fewer_places_are_left_the_dearer_they_are_up_to_what_work_without_a_choice_pays() -> None:
@@ -64,15 +60,21 @@ def test_what_few_nodes_can_hold_is_dear_on_those_alone() -> None:
     everywhere = np.arange(7)
     taken = priced.taken(everywhere, fleet.cpu - 20_000, fleet.gpus)
     prices = priced.prices()
-    heavy = int(priced.places(everywhere, fleet.cpu, fleet.gpus).sum(axis=0).argmin())
-    assert taken[:, heavy].tolist() == [1, 0, 0, 0, 0, 0, 0], "m, the first by name"
+    heavy = int(priced.places(everywhere, fleet.cpu, fleet.gpus).sum(axis=1).argmin())
+    assert taken[heavy].tolist() == [1, 0, 0, 0, 0, 0, 0], "m, the first by name"
     assert prices[heavy] > prices[1 - heavy]
 
 
-@pytest.mark.parametrize(
-    ("pods", "weight"), [(PODS, 0.0), ([pod("one")], 1.0), ([pod("none", 0)], 1.0), ([pod("16", 16)], 1.0)]
-)
-def test_without_weight_or_tasks_of_several_gpus_that_fit_somewhere_nothing_is_kept(
-    pods: list[OpenbPod], weight: float
-) -> None:
-    assert len(gangs(pods=pods, weight=weight)[2]) == 0
+def test_shares_of_several_gpus_have_places_on_gpus_that_are_begun() -> None:
+    fleet, _, priced = gangs(pods=[pod("halves", 4, 500), *(pod(f"one-{number}") for number in range(8))])
+    halves = [500, 500, 500, 500, 0, 0, 0, 0]
+    places = [
+        int(priced.places(np.array([0]), fleet.cpu[:1], np.array([left]))[0, 0])
+        for left in (halves, [1000] * 8, [1000, 1000, 1000, 499, 0, 0, 0, 0])
+    ]
+    assert places == [1, 4, 0], "each GPU of one task is another"
+
+
+@pytest.mark.parametrize("pods", [[pod("one")], [pod("none", 0)], [pod("16", 16)]])
+def test_without_tasks_of_several_gpus_that_fit_somewhere_nothing_is_kept(pods: list[OpenbPod]) -> None:
+    assert len(gangs(pods=pods)[2]) == 0

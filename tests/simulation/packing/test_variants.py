@@ -10,9 +10,8 @@ import pytest
 
 from benchmarks.pack_variants import VARIANTS, cpu_only, multi_gpu, together
 from scheduler.simulation.packing.baselines import Fgd
-from scheduler.simulation.packing.best import Best, filled_by_spreading
-from scheduler.simulation.packing.experiment import Workload, run
-from scheduler.simulation.packing.fleet import Fleet
+from scheduler.simulation.packing.best import Best
+from scheduler.simulation.packing.experiment import run
 from scheduler.simulation.traces.openb import OpenbNode, OpenbPod, read_nodes, read_pods
 from tests.simulation.packing.worlds import node, pod
 
@@ -123,27 +122,6 @@ def test_where_cpu_runs_out_first_what_asks_for_much_goes_where_much_is_left() -
         for strategy in (Fgd, Best)
     )
     assert best > fgd + 2
-
-
-def test_spreading_keeps_out_what_asks_for_more_than_is_left_anywhere() -> None:
-    """Half of what comes for four GPUs asks for one CPU each, half for three: all of it for eight."""
-    workload = Workload.of([pod("small", cpu_milli=1_000), pod("large", cpu_milli=3_000)])
-
-    def filled(cpus: int) -> float:
-        fleet = Fleet([node("n", 4, cpus * 1_000)])
-        return filled_by_spreading(fleet, workload, [1_000, 3_000], fleet.cpu)
-
-    # Of four CPUs the first is gone after an eighth; from then on only the small ones fit: half of the other seven.
-    assert filled(4) == pytest.approx(1 / 8 + 7 / 16)
-    # Of three there is room for a large one only as long as nothing came.
-    assert filled(3) == pytest.approx(1 / 2)
-    assert filled(20) == pytest.approx(1)
-
-
-def test_where_no_task_asks_for_gpus_spreading_fills_none() -> None:
-    fleet, workload = Fleet([node("n", 4, 4_000)]), Workload.of([pod("cpu", 0)])
-
-    assert filled_by_spreading(fleet, workload, [1_000], fleet.cpu) == 0
 
 
 @cache
