@@ -5,11 +5,8 @@ that the fast path is the only path. Nothing planned is taken as done: whoever o
 may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
 """
 
-from collections.abc import Sequence
-
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
-from scheduler.decision.ordering.turns import Held
 from scheduler.decision.plan import Plan
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.snapshot import Changes, Snapshot
@@ -24,7 +21,7 @@ from scheduler.decision.walking.turnstile import Turnstile
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import Instant, WorkloadId
+from scheduler.domain.units import GpuClassName, Instant, WorkloadId
 from scheduler.domain.values import value
 
 
@@ -54,10 +51,11 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     turnstile = Turnstile(index)
     lines, fitting = _judge_lines(index, turnstile)
     touch_lanes(index)
-    cycle = _serve(index, turnstile.held)
+    cycle = _serve(index, turnstile)
     walk = cycle.walk
     fitting.tell_short(walk)
     tell_limits(index, walk)
+    walk.join_lanes()
     widen(index, walk)
     growths = grow(index, walk)
     walk.serve_unfunded(cycle.unfunded)
@@ -88,19 +86,20 @@ class _Cycle:
     walk: Walk
 
 
-def _serve(index: Index, held: Sequence[Held]) -> _Cycle:
-    """Judge lanes, and serve whoever pays. `held`: lines that come to their lanes when it is their turn."""
+def _serve(index: Index, turnstile: Turnstile) -> _Cycle:
+    """Judge lanes, and serve whoever pays, and whoever the turnstile has held back."""
     lanes = [lane for lane in index.dirty_lanes if lane.lines]
     index.dirty_lanes.clear()
     outlook = Outlook(index)
     paying, unfunded = _judge_lanes(index, lanes, outlook)
-    served = [*paying, *_first_waiting(index, paying)]
-    outlook.expect(served)
+    open_classes = {name for lane in paying if lane.is_open for name in lane.key.gpu_classes} | turnstile.gpu_classes
+    served = [*paying, *_first_waiting(index, paying, open_classes)]
+    outlook.expect({name for lane in served for name in lane.key.gpu_classes} | turnstile.gpu_classes)
     walk = Walk(index)
     lapsed = serve_reservations(index, walk.starts)
     inside = Inside(index, walk.starts)
     inside.serve()
-    walk.serve(served, outlook, held)
+    walk.serve(served, outlook, turnstile.held)
     return _Cycle(lanes, unfunded, lapsed, inside, walk)
 
 
@@ -150,14 +149,13 @@ def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[lis
     return paying, unfunded
 
 
-def _first_waiting(index: Index, paying: list[Lane]) -> list[Lane]:
+def _first_waiting(index: Index, paying: list[Lane], open_classes: set[GpuClassName]) -> list[Lane]:
     """Of each pool, who waits first for a class's room that others might start in, or could be moved out of: to have it
     kept free."""
     if not index.lanes.is_any_waiting:
         return []
     walked = set(paying)
-    contested = {gpu_class for lane in paying if lane.is_open for gpu_class in lane.key.gpu_classes}
-    contested.update(index.running.movable.classes())
+    contested = open_classes | set(index.running.movable.classes())
     firsts: dict[Lane, None] = {}
     for gpu_class in sorted(contested):
         for pool in index.lanes.pools_waiting(gpu_class):

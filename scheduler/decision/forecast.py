@@ -23,6 +23,7 @@ from scheduler.decision.ordering.queue import Lane, Line, OrderKey, Ruling, is_h
 from scheduler.decision.placing.planned import Planned
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import find_victims
+from scheduler.decision.walking.competing import cross_key
 from scheduler.decision.walking.inside import Inside
 from scheduler.decision.walking.starts import Room
 from scheduler.decision.walking.triage import (
@@ -252,9 +253,9 @@ def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line, gone: WorkloadI
     for gpu_class in lane.key.gpu_classes:
         firsts = [*_first_of_pools(index, gpu_class, gone), *_first_of_booked(index, gpu_class, gone)]
         waiting = [
-            (walk.cross_key(first, other), other, known)
+            (cross_key(index, first, other.key, other.gpus), other, known)
             for first, other in firsts
-            if first[3] != me and _is_before(walk, (first, other), (mine, lane))
+            if first[3] != me and _is_before(index, (first, other), (mine, lane))
             if (known := index.lines.line_of(first[3])) is not None
         ]
         for place, other, known in sorted(waiting, key=itemgetter(0))[:1]:
@@ -267,19 +268,20 @@ def _keep_quota(index: Index, walk: Walk, lane: Lane, line: Line, gone: Workload
     firsts = [(_next_of(other, other.head(), gone), other) for other in index.lanes.short]
     waiting = [(first, other) for first, other in firsts if first is not None and first[3] != me]
     before = [
-        (walk.cross_key(first, other), other, known)
+        (cross_key(index, first, other.key, other.gpus), other, known)
         for first, other in waiting
-        if _is_before(walk, (first, other), mine) and (known := index.lines.line_of(first[3])) is not None
+        if _is_before(index, (first, other), mine) and (known := index.lines.line_of(first[3])) is not None
     ]
     for place, other, known in sorted(before, key=itemgetter(0)):
         walk.starts.promised.wait(other, known, place[3], index.lanes.short[other], ())
 
 
-def _is_before(walk: Walk, first: tuple[OrderKey, Lane], second: tuple[OrderKey, Lane]) -> bool:
+def _is_before(index: Index, first: tuple[OrderKey, Lane], second: tuple[OrderKey, Lane]) -> bool:
     """Within a pool its order holds, whoever would borrow."""
     if first[1].key.pool == second[1].key.pool:
         return first[0] < second[0]
-    return walk.cross_key(*first) < walk.cross_key(*second)
+    keys = [cross_key(index, place, lane.key, lane.gpus) for place, lane in (first, second)]
+    return keys[0] < keys[1]
 
 
 def _first_of_pools(
@@ -320,7 +322,7 @@ def _is_taken_first(walk: Walk, mine: tuple[OrderKey, Lane], gpu_class: GpuClass
         other.is_open
         and other.withheld
         and (first := _next_of(other, other.head(), gone)) is not None
-        and _is_before(walk, (first, other), mine)
+        and _is_before(walk.index, (first, other), mine)
         for _, cell in walk.index.lanes.room_cells(gpu_class)
         for other in cell.lanes
     )

@@ -20,6 +20,7 @@ from scheduler.decision.ordering.lines import LineIndex
 from scheduler.decision.ordering.queue import Lane, Line, Party
 from scheduler.decision.ordering.standings import Standings
 from scheduler.decision.ordering.timers import Timers
+from scheduler.decision.ordering.turns import Held
 from scheduler.decision.placing.capacity import Capacity
 from scheduler.decision.placing.ends import Ends
 from scheduler.decision.placing.running import Running
@@ -73,6 +74,8 @@ class Index:
         self.moved_lines: dict[Line, None] = {}
         """Lines that only changed their place: somebody came or went."""
         self.dirty_lanes: dict[Lane, None] = {}
+        self.sent_away: list[Held] = []
+        """Lines whose owner the last cycle's starts brought to the limit again, before they were looked at."""
         self.ends: dict[GpuClassName, Ends] = defaultdict(Ends)
         self.ending_gpus: dict[tuple[PoolName, GpuClassName], int] = defaultdict(int)
         """Of a pool's quota, what attempts use that are being stopped."""

@@ -9,8 +9,8 @@ from unittest.mock import patch
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import step
-from scheduler.decision.ordering.queue import LaneKey, Line
-from scheduler.decision.ordering.turns import Held
+from scheduler.decision.ordering.queue import Line
+from scheduler.decision.ordering.turns import Coming
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.decision.walking.limited import Fitting
@@ -153,17 +153,20 @@ def _differing(old: Mapping[_K, _V], new: Mapping[_K, _V]) -> dict[_K, _V | None
 def seen() -> Iterator[list[str]]:
     """Who is held back at the turnstile meanwhile, and came to their lane at their turn, or once it was closed."""
     happened: list[str] = []
-    admit, join = Turnstile.admit, Walk._join_lanes
+    admit, join = Turnstile.admit, Walk.join_lanes
+    held: list[Line] = []
 
-    def watched(self: Turnstile, coming: Sequence[tuple[Line, LaneKey]]) -> None:
+    def watched(self: Turnstile, coming: Sequence[Coming]) -> None:
         admit(self, coming)
-        happened.extend(["held"] * sum(len(together.lines) for together in self.held))
+        held.extend(line for together in self.held for line, _ in together.lines)
+        happened.extend(["held"] * len(held))
 
-    def joined(self: Walk, held: Sequence[Held]) -> None:
-        join(self, held)
-        happened.extend(["came"] * sum(line.lane is not None for together in held for line, _ in together.lines))
+    def joined(self: Walk) -> None:
+        join(self)
+        happened.extend(["came"] * sum(line.lane is not None for line in held))
+        held.clear()
 
-    with patch.object(Turnstile, "admit", watched), patch.object(Walk, "_join_lanes", joined):
+    with patch.object(Turnstile, "admit", watched), patch.object(Walk, "join_lanes", joined):
         yield happened
 
 

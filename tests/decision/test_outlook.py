@@ -37,7 +37,7 @@ def test_who_has_no_hope_would_find_nobody(world: Snapshot) -> None:
     index = cold(world).index
     for lane in [each for each in index.lanes.all() if each.key.is_funded and each.lines]:
         outlook = Outlook(index)
-        outlook.expect([lane])
+        outlook.expect(lane.key.gpu_classes)
         if not outlook.is_hopeful(lane, lane.priority):
             place, line = min(lane.lines, key=lambda entry: entry[0])
             assert find_victims(outlook, Walk(index).starts.backfill, Planned(), lane, line, place[2]) is None

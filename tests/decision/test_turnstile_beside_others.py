@@ -31,7 +31,7 @@ from tests.decision.builders import (
 from tests.decision.crowds import first_in_first_out, launched, nobody_is_held, seen
 
 
-def test_whose_lane_others_close_before_their_turn_are_told_of_the_room_and_not_of_the_limit() -> None:
+def test_whose_lane_others_close_before_their_turn_are_told_of_the_limit_all_the_same() -> None:
     """What Bob and Cyd want is the same as what Ada does, and Cyd finds no room: so would Ada's second."""
     queued = [
         workload("a1", gpus=4, age=400, hours=2),
@@ -48,11 +48,11 @@ def test_whose_lane_others_close_before_their_turn_are_told_of_the_room_and_not_
     with seen() as happened:
         assert launched(known) == ["a1", "b"]
 
-    assert happened == ["held"] * 3 + ["came"] * 3
-    assert reasons(step(State(), everything(known), known.now)[1])["a2"] is Reason.PRIORITY
+    assert happened == ["held"] * 4 + ["came"] * 2
+    assert reasons(step(State(), everything(known), known.now)[1])["a2"] is Reason.ENGINEER_GPU_LIMIT
 
 
-def test_who_lacks_room_is_let_in_to_wait_for_it_and_is_not_expected_to_start() -> None:
+def test_who_lacks_room_is_let_in_to_wait_for_it_and_hears_of_the_limit_that_another_reaches() -> None:
     queued = [
         workload("large", gpus=4, age=300, classes=(A100,)),
         *(workload(f"w{number}", gpus=4, age=200 - number, hours=number) for number in (1, 2, 3)),
@@ -67,23 +67,23 @@ def test_who_lacks_room_is_let_in_to_wait_for_it_and_is_not_expected_to_start() 
     with seen() as happened:
         assert launched(known) == ["w1"]
 
-    assert happened == ["held"] * 2
+    assert happened == ["held"] * 3 + ["came"]
     assert reasons(step(State(), everything(known), known.now)[1]) == {
-        "large": Reason.RESOURCES,
+        "large": Reason.ENGINEER_GPU_LIMIT,
         "w1": Reason.LAUNCHING,
         "w2": Reason.ENGINEER_GPU_LIMIT,
         "w3": Reason.ENGINEER_GPU_LIMIT,
     }
 
 
-def test_of_an_owner_with_work_in_two_pools_those_are_held_who_are_not_first_in_their_lane() -> None:
+def test_an_owner_s_limit_is_one_for_work_in_two_pools() -> None:
     by = policy(pool("red", cohort="all"), pool("blue", cohort="all"), limits=Limits(gpus_per_engineer=1))
     queued = [workload("w1"), workload("w2", team="blue"), workload("w3", hours=2)]
     known = snapshot(nodes(node("n1")), queued, by=by)
     with seen() as happened:
         assert launched(known) == ["w1"]
 
-    assert happened == ["held"]
+    assert happened == ["held"] * 3 + ["came"]
 
 
 def test_where_one_starts_that_waited_before_it_does_so_between_those_held() -> None:
@@ -105,7 +105,7 @@ def test_where_one_starts_that_waited_before_it_does_so_between_those_held() -> 
         plan = step(state, changes, known.now)[1]
 
     assert [launch.workload_id for launch in plan.launches] == ["w400", "waits"]
-    assert happened == ["held"] * 2
+    assert happened == ["held"] * 3 + ["came"]
     with nobody_is_held():
         state = step(State(), everything(known), known.now)[0]
         assert step(state, changes, known.now)[1] == plan
@@ -125,7 +125,7 @@ def test_whose_lane_is_closed_by_their_owner_s_first_wait_for_room_as_it_does() 
     with seen() as happened:
         assert launched(known) == ["gang"]
 
-    assert happened == ["held"] * 5 + ["came"] * 5
+    assert happened == ["held"] * 6 + ["came"] * 6
 
 
 def test_who_may_run_again_is_judged_by_itself_where_its_hours_are_not_enough_for_each_class() -> None:
@@ -166,7 +166,7 @@ def test_whose_class_only_those_held_want_is_walked_all_the_same() -> None:
     with seen() as happened:
         assert launched(known) == ["b", "a1"]
 
-    assert happened == ["held"]
+    assert happened == ["held"] * 3 + ["came"]
     assert reasons(step(State(), everything(known), known.now)[1])["gang"] is Reason.ALLOWANCE_SHORT
 
 
@@ -185,7 +185,7 @@ def test_who_is_first_to_wait_for_a_class_is_looked_at_beside_those_held() -> No
     with seen() as happened:
         plan = step(state, changes, known.now)[1]
 
-    assert happened == ["held"] * 3 + ["came"] * 3
+    assert happened == ["held"] * 4 + ["came"] * 4
     assert reasons(plan)["gang"] is Reason.ALLOWANCE_SHORT
     with nobody_is_held():
         state = step(State(), everything(known), known.now)[0]

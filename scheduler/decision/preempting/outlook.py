@@ -64,11 +64,10 @@ class Outlook:
         """GPUs that may be taken of its own pool, by priority."""
         self._borrowed: dict[tuple[str, GpuClassName, int], _Borrowed] = {}
 
-    def expect(self, lanes: Iterable[Lane]) -> None:
-        """These may ask: what comes free of their GPU classes is looked at now."""
-        for lane in lanes:
-            for gpu_class in lane.key.gpu_classes:
-                self._come(gpu_class)
+    def expect(self, gpu_classes: Iterable[GpuClassName]) -> None:
+        """Somebody may ask for these: what comes free of them is looked at now."""
+        for gpu_class in gpu_classes:
+            self._come(gpu_class)
 
     def ways(self, lane: Lane, priority: int, gpu_class: GpuClassName) -> Iterator[Way]:
         """How work of the lane may look for victims on a class: first, where its pool or a cohort of it stays within its

@@ -21,6 +21,11 @@ _Wish = tuple[Party, Hashable, tuple[GpuClassName, ...]]
 def fit_again(index: Index) -> list[Line]:
     """Of lines that stand aside for their owner's limit or hours and are to be judged anew, those that the limit allows
     now. The others stay aside, and most do: whoever may start one thing more has dozens of lines, of which one starts."""
+    for held in index.sent_away:
+        lines = [line for line, _ in held.left() if line.members]
+        if lines and over_own_limit(index, lines[0], NOTHING_PLANNED) is None:  # what was to start is not recorded
+            index.dirty_lines.update(dict.fromkeys(lines))
+    index.sent_away.clear()
     limits: dict[tuple[Party, int], Ruling | None] = {}
     fitting: list[Line] = []
     for line in [line for line in index.dirty_lines if _is_aside(index, line)]:
@@ -76,7 +81,6 @@ class Fitting:
             known = self._spendable[wish] = _spendable_on_each(self._index, line)
         least, most = known
         if line.dearest <= least:
-            line.ruling, line.paid = None, key.gpu_classes
             self.coming.append((line, key))
         elif line.cheapest > most and not terms.may_start_unfunded:
             line.paid = ()
@@ -114,12 +118,16 @@ _NO_END = 2**63
 
 
 def tell_limits(index: Index, walk: Walk) -> None:
-    """Those that are short of hours and whose owner this cycle's starts have brought to the limit are told of that, as they
-    will be in the next."""
+    """Those that could start, or are short of hours, and whose owner this cycle's starts have brought to the limit are told
+    of that, as they will be in the next."""
     planned = walk.starts.planned
     for owner, gpus in planned.of_owner.items():
         used, limit = index.concurrency.gpus_of_owner.get(owner, 0), index.concurrency.gpu_limit(owner)
+        rulings: dict[int, Ruling | None] = {}
         for line in index.lines.crossing_owner_limit(owner, limit, used, used + gpus):
-            if line.ruling is not None and line.ruling.reason is Reason.ALLOWANCE_SHORT:
-                line.ruling = over_own_limit(index, line, planned)
-                walk.set_aside.append(line)
+            if line.ruling is None or line.ruling.reason in _OF_ITS_OWNER:
+                if line.ruling is None or line.ruling.reason is Reason.ALLOWANCE_SHORT:
+                    walk.set_aside.append(line)
+                if line.gpus not in rulings:
+                    rulings[line.gpus] = over_own_limit(index, line, planned)
+                line.ruling = rulings[line.gpus]

@@ -40,6 +40,12 @@ def judge_line(index: Index, line: Line) -> LaneKey | None:
     return lane_key(index, line)
 
 
+def allow(line: Line, key: LaneKey) -> None:
+    """It has the hours for the classes of its lane, and no limit forbids it."""
+    if key.is_funded:
+        line.ruling, line.paid = None, line.paid if line.paid is not None else key.gpu_classes
+
+
 def judge_party(index: Index, party: Party) -> None:
     """Have those of its lines judged anew for which there is money where there was none, or none where there was."""
     dirty = index.dirty_lines

@@ -1,48 +1,45 @@
 """The walk: serve the open lanes in order, booking as it goes, until nothing more can start.
 
-Within a pool its order holds. Across pools, as in Kueue, the heads of the pools compete: those within their nominal
-quota before those that would borrow, and those that borrow in a lower part of the tree before others; then priority,
-then age, then id. A head is who is first of those whom no limit forbids to start beside what the cycle has started.
+Within a pool its order holds. Across pools their heads compete (`competing.py`): who is first of those whom no limit
+forbids to start beside what the cycle has started.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from heapq import heapify, heappop, heappush, heapreplace
-from itertools import chain
 
 from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow, beside
 from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.ordering.cursor import Cursor
-from scheduler.decision.ordering.queue import AGED, Lane, Line, OrderKey, Ruling, Withheld
-from scheduler.decision.ordering.turns import Held, Turns, call, follow, go_on, turns_by_pool
+from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey, Ruling, Withheld
+from scheduler.decision.ordering.turns import Coming, Held, Turns, call, follow, go_on, turns_by_pool
 from scheduler.decision.preempting.found import Found
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import find_victims
+from scheduler.decision.walking.competing import key_of_turn
 from scheduler.decision.walking.consolidation import Consolidation
 from scheduler.decision.walking.starts import Room, Starts
 from scheduler.decision.walking.triage import (
     NOTHING,
     Lack,
+    allow,
     balances_of,
     fund_line,
-    is_open,
     lane_lacks,
     may_run_unfunded,
     on_peak,
     open_class,
     over_guard,
     over_limit,
+    over_own_limit,
     payers_of,
     rule_on_lane,
 )
 from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, Instant, WorkloadId
-
-CrossKey = tuple[int, int, Instant, WorkloadId]
-"""The height of the part of the tree of cohorts in which it would borrow, and its place."""
 
 
 class Walk:
@@ -56,16 +53,19 @@ class Walk:
         """Lanes that were walked: what is left of each."""
         self.closed: set[Lane] = set()
         """Those of them that were closed before all in them had their turn."""
+        self.passed: list[Coming] = []
+        """Lines that were held back and stand in no lane yet: it was closed by their turn, or they have gone on in it."""
         self.set_aside: list[Line] = []
         """Lines that this cycle's bookings set aside: to be judged again in the next."""
 
     def serve(self, lanes: list[Lane], outlook: Outlook, held: Sequence[Held]) -> None:
         """Walk lanes that may start something or may preempt, and those whose first is to have room kept free. `held`:
-        lines that come to their lanes when it is their turn."""
+        lines that come to their lanes when it is their turn. Once it is known who is at a limit by then, the rest of them
+        `join_lanes`."""
         self._outlook = outlook
         self.cursors.update((lane, Cursor(lane, self.starts.place_after_starts)) for lane in lanes)
         pools = turns_by_pool(self.cursors.values(), held)
-        heads = [(self.cross_key(*turns[0][:2]), name) for name, turns in pools.items()]
+        heads = [(key_of_turn(self.index, *turns[0]), name) for name, turns in pools.items()]
         heapify(heads)
         while heads:
             name = heads[0][1]
@@ -76,21 +76,19 @@ class Walk:
                 self._take_turn(turns)
                 self._settle(turns)
             if turns:
-                heapreplace(heads, (self.cross_key(*turns[0][:2]), name))
+                heapreplace(heads, (key_of_turn(self.index, *turns[0]), name))
             else:
                 heappop(heads)
-        self._join_lanes(held)
 
     def _settle(self, turns: Turns) -> None:
         """Have a pool's lanes begin with who is first by now, and could start for all that limits say: pools compete by
         that one. Whoever their owner's starts have sent back, or brought to a limit, since they were looked at does not."""
         while turns:
-            place, lane, held = turns[0]
-            if held is not None:
-                if self._is_called(turns, place, held):
+            place, cursor = turns[0]
+            if isinstance(cursor, Held):
+                if self._is_called(turns, place, cursor):
                     return
                 continue
-            cursor = self.cursors[lane]
             if cursor.queued_at != place:
                 heappop(turns)  # one that was held back came before, and the lane has gone on from there
                 continue
@@ -106,66 +104,73 @@ class Walk:
 
     def _is_called(self, turns: Turns, place: OrderKey, held: Held) -> bool:
         """Whether it is the turn of a line that was held back, which was the first of those: not where it was sent back,
-        its lane is through for it, or a limit forbids a start of it by now."""
-        line, lane = held.peek()
+        its lane is through for it, or a limit forbids a start of it by now: its owner's forbids those behind it, too."""
+        line, key = held.peek()
         current = self.starts.place_after_starts(line, 0)
         if current != place:
-            heapreplace(turns, (current, lane, held))
+            heapreplace(turns, (current, held))
             return False
-        if lane in self.cursors and lane not in self.closed and lane.withheld_from(line) is None:
+        if over_own_limit(self.index, line, self.starts.planned) is not None:
+            self.index.sent_away.append(held)
+            heappop(turns)
+            return False
+        lane = self.index.lanes.known(key)
+        if lane is None or (lane in self.cursors and lane not in self.closed and lane.withheld_from(line) is None):
             limited = self._limited_since(line, place[3])
             if limited is None:
                 return True
             self._set_aside(line, limited)
+        else:
+            allow(line, key)
+            self.passed.append((line, key))
         go_on(turns, place, held)
         return False
 
     def _take_turn(self, turns: Turns) -> None:
         """Serve the first of a pool. Who was held back goes on in its lane, unless its owner is short of hours by now."""
-        place, lane, held = turns[0]
-        cursor = self.cursors[lane]
-        if held is None:
-            head = cursor.peek()
-            assert head is not None, "its place was looked up"
-            is_through = not self._serve_head(lane, cursor, place, head[2])
-            follow(turns, cursor, None if is_through else cursor.peek())
+        place, turn = turns[0]
+        cursor = self._let_in(turns, place, turn) if isinstance(turn, Held) else turn
+        if cursor is None:
             return
-        line, _ = held.peek()
-        short = self._short_for_sure(lane, line, lane_lacks(self.index, lane.key, lane.gpus))
+        head = cursor.peek()
+        assert head is not None, "its place was looked up"
+        is_through = not self._serve_head(cursor.lane, cursor, place, head[2])
+        follow(turns, cursor, None if is_through else cursor.peek())
+
+    def _let_in(self, turns: Turns, place: OrderKey, held: Held) -> Cursor | None:
+        """The first of those that were held back goes on in its lane, which is made where none of those who want the same
+        has come, and has the turn there; None where it is short of hours by now."""
+        line, key = held.peek()
         go_on(turns, place, held)
+        allow(line, key)
+        short = self._short_for_sure(key, line, lane_lacks(self.index, key, line.gpus))
         if short is not None:
             self._set_aside(line, short)
+            return None
+        lane = self.index.lanes.known(key)
+        if lane is None:
+            lane = self.index.lanes.join(line, key)
+            cursor = self.cursors[lane] = Cursor(lane, self.starts.place_after_starts)
         else:
-            call(turns, cursor, place, line)
+            cursor = self.cursors[lane]
+            cursor.come(line, place)
+            self.passed.append((line, key))
+        call(turns, cursor, place)
+        return cursor
 
-    def _join_lanes(self, held: Iterable[Held]) -> None:
+    def join_lanes(self) -> None:
         """Those that were held back and wait for the same as their lane stand in it from now on."""
-        for line, lane in chain.from_iterable(together.lines for together in held):
+        for line, key in self.passed:
             if line.ruling is None:
-                self.index.lanes.join(line, lane.key)
+                self.index.lanes.join(line, key)
+            else:
+                self.set_aside.append(line)
 
     def _limited_since(self, line: Line, workload_id: WorkloadId) -> Ruling | None:
         """What of the limits on its owner, team or array forbids a start of it beside what this cycle starts."""
         if workload_id in self.starts.inside or not self.starts.counts_against(line):
             return None
         return over_limit(self.index, line, self.starts.planned)
-
-    def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
-        priority, _, waits_since, workload_id = place
-        gpu_classes = lane.key.gpu_classes
-        if len(gpu_classes) > 1:  # it would start on the first that is open; where none is, it may get any
-            is_open_now = partial(is_open, self.index, lane.key, lane.gpus)
-            gpu_classes = next(((name,) for name in gpu_classes if is_open_now(name)), gpu_classes)
-        height = min([self._height_borrowed(lane, priority, name) for name in gpu_classes])
-        return (height, priority, waits_since, workload_id)
-
-    def _height_borrowed(self, lane: Lane, priority: int, gpu_class: GpuClassName) -> int:
-        quotas, pool = self.index.quotas, lane.key.pool
-        if quotas.over_nominal(pool, gpu_class, lane.gpus) <= 0:
-            return 0
-        if priority == AGED and lane.gpus <= quotas.nominal(pool, gpu_class):
-            return 0  # what others of its pool have taken of its quota sends it back no more
-        return max(1, quotas.height_borrowed(pool, gpu_class, lane.gpus))
 
     def serve_unfunded(self, open_lanes: list[Lane]) -> None:
         """Start what may run without hours on what nobody who pays waits for; least recent user first."""
@@ -200,7 +205,7 @@ class Walk:
             cursor.advance()
             return True
         lacks = lane_lacks(self.index, lane.key, lane.gpus)
-        short = self._short_for_sure(lane, line, lacks)
+        short = self._short_for_sure(lane.key, line, lacks)
         if short is not None:
             self._set_aside(line, short)
             cursor.advance(past_line=True)
@@ -240,14 +245,14 @@ class Walk:
         cursor.advance()
         return True
 
-    def _short_for_sure(self, lane: Lane, line: Line, lacks: Lack) -> Ruling | None:
+    def _short_for_sure(self, key: LaneKey, line: Line, lacks: Lack) -> Ruling | None:
         """What its owner's means say to the only class on which it can start, where this cycle's starts have booked on
         their hours: where in it, or whom to stop for it, takes longer to find, and is nothing to most of those."""
-        hours, gpu_classes = self.index.hours, lane.key.gpu_classes
+        hours, gpu_classes = self.index.hours, key.gpu_classes
         if not hours.is_any_booked or not hours.is_booked(balances_of(self.index, line.party)):
             return None
         if lacks is NOTHING:
-            gpu_class = open_class(self.index, lane.key, lane.gpus)
+            gpu_class = open_class(self.index, key, line.gpus)
             return self.short_of_hours(line, gpu_class) if not self.starts.keeps_room_from(line, gpu_class) else None
         return self.short_of_hours(line, gpu_classes[0]) if len(gpu_classes) == 1 else None
 
