@@ -7,7 +7,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import step
-from scheduler.decision.snapshot import Snapshot
+from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.domain.allowances import AllowanceBalance, HolderKind
 from scheduler.domain.policy import Limits
@@ -23,6 +23,7 @@ from tests.decision.applying import recorded
 from tests.decision.builders import (
     A100,
     H100,
+    NOW,
     URGENT,
     attempt,
     balance,
@@ -193,6 +194,36 @@ def test_indexes_of_an_array_are_held_like_anything_else() -> None:
 
     assert [launch.workload_id for launch in plan.launches] == ["sweep-i0"]
     assert happened == ["held"] * 2 + ["came"]
+
+
+def test_where_a_team_s_limit_is_reached_before_the_owner_s_those_held_are_told_of_the_team_s() -> None:
+    queued = [workload(f"w{number}", gpus=4, hours=number + 1, age=100 - number) for number in range(4)]
+    by = policy(pool("red", gpus=64), limits=Limits(gpus_per_engineer=16, gpus_per_team=8))
+    known = snapshot(nodes(node("n1"), node("n2")), queued, by=by, balances=[balance("ada", 1000)])
+    with seen() as happened:
+        plan = step(State(), everything(known), known.now)[1]
+
+    assert reasons(plan) == {
+        "w0": Reason.LAUNCHING,
+        "w1": Reason.LAUNCHING,
+        "w2": Reason.TEAM_GPU_LIMIT,
+        "w3": Reason.TEAM_GPU_LIMIT,
+    }
+    assert happened == ["held"] * 4 + ["came"]
+    assert launched(known) == ["w0", "w1"]
+
+
+def test_where_what_was_to_start_is_called_off_those_who_were_sent_away_start_instead() -> None:
+    running = attempt("r", "n1", gpus=8, owner="ada")
+    queued = [workload(f"w{number}", gpus=4, hours=number + 1, age=100 - number) for number in range(4)]
+    state, plan = step(State(), everything(replace(at_the_limit(*queued), attempts={running.id: running})), NOW)
+    assert set(reasons(plan).values()) == {Reason.ENGINEER_GPU_LIMIT}
+    plan = step(state, Changes(attempts={running.id: None}), NOW)[1]
+    assert [launch.workload_id for launch in plan.launches] == ["w0", "w1"]
+
+    called_off = dict.fromkeys(launch.workload_id for launch in plan.launches)
+    plan = step(state, Changes(queued=called_off), NOW)[1]
+    assert [launch.workload_id for launch in plan.launches] == ["w2", "w3"]
 
 
 # --- pools compete by who is first in each of those whom no limit forbids to start ------------------------------------

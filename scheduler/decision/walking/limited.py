@@ -1,8 +1,8 @@
 """Lines of whoever stands at the limit of GPUs: what becomes of them when their owner falls below it, and reaches it again.
 
 Whoever ends one thing has hundreds of lines that fit again, of which one starts. None of the others is looked at more
-closely than it takes. And whoever a cycle brings to the limit is told so in it: who is short of hours as well would else
-hear of the hours, and of the limit again in the next.
+closely than it takes. And whoever a cycle brings to the limit is told so in it, who is short of hours or waits for room as
+well: they would else hear of that, and of the limit again in the next.
 """
 
 from collections.abc import Hashable, Sequence
@@ -21,11 +21,7 @@ _Wish = tuple[Party, Hashable, tuple[GpuClassName, ...]]
 def fit_again(index: Index) -> list[Line]:
     """Of lines that stand aside for their owner's limit or hours and are to be judged anew, those that the limit allows
     now. The others stay aside, and most do: whoever may start one thing more has dozens of lines, of which one starts."""
-    for held in index.sent_away:
-        lines = [line for line, _ in held.left() if line.members]
-        if lines and over_own_limit(index, lines[0], NOTHING_PLANNED) is None:  # what was to start is not recorded
-            index.dirty_lines.update(dict.fromkeys(lines))
-    index.sent_away.clear()
+    _look_again(index)
     limits: dict[tuple[Party, int], Ruling | None] = {}
     fitting: list[Line] = []
     for line in [line for line in index.dirty_lines if _is_aside(index, line)]:
@@ -39,6 +35,15 @@ def fit_again(index: Index) -> list[Line]:
             line.ruling, line.paid = ruling, None
             del index.dirty_lines[line]
     return fitting
+
+
+def _look_again(index: Index) -> None:
+    """Have those judged anew that the last cycle did not come to, where what it was to start instead is not recorded."""
+    for held in index.sent_away:
+        lines = [line for line, _ in held.left() if line.members]
+        if lines and over_own_limit(index, lines[0], NOTHING_PLANNED) is None:
+            index.dirty_lines.update(dict.fromkeys(lines))
+    index.sent_away.clear()
 
 
 def _is_aside(index: Index, line: Line) -> bool:
@@ -118,8 +123,8 @@ _NO_END = 2**63
 
 
 def tell_limits(index: Index, walk: Walk) -> None:
-    """Those that could start, or are short of hours, and whose owner this cycle's starts have brought to the limit are told
-    of that, as they will be in the next."""
+    """Those that no limit forbade to start, or that are short of hours, and whose owner this cycle's starts have brought to
+    the limit are told of that, as they will be in the next."""
     planned = walk.starts.planned
     for owner, gpus in planned.of_owner.items():
         used, limit = index.concurrency.gpus_of_owner.get(owner, 0), index.concurrency.gpu_limit(owner)
