@@ -1,10 +1,11 @@
 """The census keeps what nodes offer as it changes, and the conservation report is made of it."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
-from scheduler.domain.errors import InvalidInput, NotFound
+from scheduler.domain.errors import InvalidInput, NotFound, Unavailable
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
 from scheduler.lifecycle.sensing.census import Census
@@ -44,6 +45,19 @@ def test_a_node_begins_no_later_than_what_kubernetes_stamps_in_that_second(compa
     Census(company.store, company.world, Instant(second + 218)).run(later(company.now, 5))
     with company.store.reading() as books:
         assert {span.starts_at for span in books.capacity.spans(Instant(0), Instant(2**52))} == {second}
+
+
+def test_what_a_round_could_not_write_began_before_it(company: Company) -> None:
+    """Else work that was launched meanwhile would be older than what it runs on."""
+    census = Census(company.store, company.world, company.now)
+    with patch.object(type(company.store), "writing", side_effect=Unavailable("the database does not answer")):
+        for seconds in (10, 20):
+            with pytest.raises(Unavailable):
+                census.run(later(company.now, seconds))
+    census.run(later(company.now, 30))
+    with company.store.reading() as books:
+        begun = {span.starts_at for span in books.capacity.spans(Instant(0), Instant(2**52))}
+    assert begun == {company.now - company.now % 1_000}
 
 
 def test_what_changes_ends_a_span_and_begins_another(company: Company) -> None:

@@ -41,13 +41,13 @@ class Census:
                 ended.append(replace(before, ends_at=Instant(at)))
             if after is not None:
                 begun.append(replace(after, starts_at=Instant(at)))
-        self._last_at = now
         if ended or begun:
             with self._store.writing() as books:
                 books.capacity.change(ended=ended, begun=begun)
             for span in ended:
                 del self._open[span.node]
             self._open |= {span.node: span for span in begun}
+        self._last_at = now  # and not before: what a round could not write began before it
         return len({span.node for span in (*ended, *begun)})
 
 
