@@ -9,12 +9,12 @@ with its share of the goal. **The goal is missed.**
 
 **Two companies.** With `--tiers-by-need` everybody is in the smallest tier that pays a tenth more than they ask for
 in a month, and two larger tiers are there for the few who ask for most. Some 360 workloads wait on average, none are
-refused, and the year takes 228 s of processor. Without it tiers are given by chance. Whoever asks for most then asks
+refused, and the year takes 238 s of processor. Without it tiers are given by chance. Whoever asks for most then asks
 for six times the largest tier's allowance all year and takes nothing back, so that their queue grows from month to
-month, up to the 10,000 that a policy allows which says nothing else; the year takes 738 s. Where a policy lets a
+month, up to the 10,000 that a policy allows which says nothing else; the year takes 566 s. Where a policy lets a
 hundred of an engineer's wait, as Slurm's sites do with MaxSubmitJobs (`--queued-per-engineer 100`), a fifth of the
-500,000 are refused, and the year takes 201 s (c480e5c3). Both years were measured beside each other, which made them
-dearer by some percent.
+500,000 are refused, and the year takes 201 s (c480e5c3). The machine had other work beside both years, which made
+them dearer by some percent.
 
 **Where the time goes.** In both, less than a quarter of the GPUs is in use on most days, and hardly anybody waits for
 room: who waits, waits for hours that are spent, or at the limit of GPUs per engineer. Then a workload costs 0.4 ms,
@@ -24,11 +24,10 @@ renewals (settling 40), 24 submissions. Cycles are a quarter of all: with one ea
 310 µs would be left. docs/adr/0029-not-compiled.md tells what else was tried.
 
 **First days of months** cost more than their share where tiers are by chance. Thousands can pay at once then, the
-cluster is full, and whoever is at the limit of GPUs and ends something has hundreds of lines that fit again, one by
-one; some 650 are judged in a cycle, and have their turn in it. The first of the second month takes 7 s of processor,
-that of the third 14, that of the fourth 29 (7d2ccd4e; a usual day 0.4). Before lines were held back until their turn,
-and no cycle was walked twice any more, these took 4, 8 and 31 s: the dearest cycles became cheaper, and the others
-dearer.
+cluster is full, and whoever is at the limit of GPUs and ends something has hundreds of lines that fit again, of which
+one starts; some 440 are looked up in a cycle. The first of the second month takes 3 s of processor, that of the third
+6, that of the fourth 16 (b9a29878, on a busy machine; a usual day 0.5). When the first of each lane was let in, served
+and taken out again, and the others were told of the limit anew, these took 5, 12 and 23 s (7d2ccd4e, on a quiet one).
 
 **Where GPUs are short** a workload costs ten times as much, most of it in looking for somebody to preempt. Two days
 of the example policies (`allot simulate replay --busy 2.5 --days 2`) take 44 s of processor under `generous` (seed
