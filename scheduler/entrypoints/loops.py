@@ -140,7 +140,7 @@ class Loops:
             log.warning("%s: %s (%s)", loop.health.name, refusal, refusal.code.value)
             self._note_failure(loop, str(refusal))
             return False
-        except Exception as error:  # the outermost guard of a loop: its next round comes, and its health tells of this one
+        except Exception as error:  # the outermost guard: the next round comes, and health tells of this one
             log.exception("the loop %s failed", loop.health.name)
             self._note_failure(loop, f"{type(error).__name__}: {error}")
             return False
